@@ -1,0 +1,139 @@
+"""The syncretic autoencoder: one encoder for NCCT and CECT, an optional codebook, and the CECT decoder.
+
+Built of MONAI's blocks in the layout of MONAI's VQVAE, which itself refuses strides that differ per axis. It has no
+normalisation layer, so that encoding and decoding in halo tiles is exact.
+
+Source: arXiv 2406.13977 (syncretic encoder, E and D); van den Oord et al., arXiv 1711.00937; MONAI VQVAE.
+"""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.blocks import Convolution
+from torch import Tensor, nn
+
+from .codebook import Codebook
+from .config import AutoencoderConfig
+
+Triple = tuple[int, int, int]
+
+
+def _kernel(stride: Triple, kernel_z: int) -> Triple:
+    """Kernel of a strided convolution: 4 where it strides, as in VQVAE, else the plain extent of that axis."""
+    z, y, x = (4 if s == 2 else k for s, k in zip(stride, (kernel_z, 3, 3), strict=True))
+    return z, y, x
+
+
+def _padding(kernel: Triple) -> Triple:
+    z, y, x = ((k - 1) // 2 for k in kernel)
+    return z, y, x
+
+
+class ResidualUnit(nn.Module):
+    """``relu(x + conv(relu(conv(x))))``: MONAI's VQVAEResidualUnit with a kernel per axis."""
+
+    def __init__(self, channels: int, kernel: Triple) -> None:
+        super().__init__()
+        self.conv1 = Convolution(3, channels, channels, kernel_size=kernel, adn_ordering="A", act="RELU")
+        self.conv2 = Convolution(3, channels, channels, kernel_size=kernel, conv_only=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.conv2(self.conv1(x)))
+
+
+def _strided(cin: int, cout: int, stride: Triple, kernel_z: int, transposed: bool, last: bool) -> Convolution:
+    kernel = _kernel(stride, kernel_z)
+    return Convolution(
+        3, cin, cout, strides=stride, kernel_size=kernel, padding=_padding(kernel), is_transposed=transposed,
+        # MONAI's default output padding suits odd kernels; an even one already doubles the size exactly.
+        output_padding=0 if transposed else None,
+        adn_ordering="A", act="RELU", conv_only=last,
+    )  # fmt: skip
+
+
+class SyncreticAutoencoder(nn.Module):
+    """Encoder E, codebook Q and decoder D over volumes.
+
+    Latents are standardised per channel (``latent_mean``, ``latent_std``, set after training): raw latents have a
+    cosine near 1 everywhere, which would leave similarity, mask and diffusion without a signal.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        kernel = (config.kernel_z, 3, 3)
+        widths = (1, *config.channels)
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
+        for level, stride in enumerate(config.strides):
+            cin, cout = widths[level], widths[level + 1]
+            units = [ResidualUnit(cout, kernel) for _ in range(config.residual_units)]
+            down += [_strided(cin, cout, stride, config.kernel_z, transposed=False, last=False), *units]
+            units = [ResidualUnit(cout, kernel) for _ in range(config.residual_units)]
+            up = [*units, _strided(cout, cin, stride, config.kernel_z, transposed=True, last=level == 0), *up]
+        deepest = config.channels[-1]
+        self.encoder = nn.Sequential(
+            *down, Convolution(3, deepest, config.latent_channels, kernel_size=kernel, conv_only=True)
+        )
+        self.decoder = nn.Sequential(
+            Convolution(3, config.latent_channels, deepest, kernel_size=kernel, conv_only=True), *up
+        )
+        self.codebook = Codebook(config.num_embeddings, config.latent_channels) if config.num_embeddings else None
+        shape = (1, config.latent_channels, 1, 1, 1)
+        self.register_buffer("latent_mean", torch.zeros(shape))
+        self.register_buffer("latent_std", torch.ones(shape))
+
+    @property
+    def stride(self) -> Triple:
+        """Voxels of the volume per latent voxel, (z, y, x)."""
+        z, y, x = (int(torch.tensor(axis).prod()) for axis in zip(*self.config.strides, strict=True))
+        return z, y, x
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Volume [B, 1, Z, Y, X], normalised, to standardised latents [B, C, Z/sz, Y/sy, X/sx] in fp32.
+
+        Z, Y and X must be multiples of the stride.
+        """
+        return (self.encoder(x).float() - self.latent_mean) / self.latent_std
+
+    def quantize(self, z: Tensor) -> Tensor:
+        """Standardised latents to the nearest entries of the codebook; unchanged where the model has none."""
+        if self.codebook is None:
+            return z
+        codes = self.codebook(z * self.latent_std + self.latent_mean)
+        return (codes - self.latent_mean) / self.latent_std
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Standardised latents [B, C, Z/sz, Y/sy, X/sx] to a normalised volume [B, 1, Z, Y, X] in fp32."""
+        return self.decoder((z * self.latent_std + self.latent_mean).to(z.dtype)).float()
+
+    def _layers(self) -> list[tuple[Triple, Triple]]:
+        """(kernel, stride) of the encoder's convolutions, first to last; the decoder mirrors them."""
+        plain: tuple[Triple, Triple] = ((self.config.kernel_z, 3, 3), (1, 1, 1))
+        layers: list[tuple[Triple, Triple]] = []
+        for stride in self.config.strides:
+            layers += [(_kernel(stride, self.config.kernel_z), stride), *[plain] * (2 * self.config.residual_units)]
+        return [*layers, plain]
+
+    def encoder_halo(self) -> Triple:
+        """Latent voxels (z, y, x) beyond a tile whose input its encoding can depend on."""
+        return self._halo(grows=True)
+
+    def decoder_halo(self) -> Triple:
+        """Latent voxels (z, y, x) beyond a tile that its decoding can depend on."""
+        return self._halo(grows=False)
+
+    def _halo(self, grows: bool) -> Triple:
+        halo = []
+        for axis, total in enumerate(self.stride):
+            reach = 0  # walked from the output back to the input, in voxels of the layer at hand
+            layers = [(kernel[axis], stride[axis]) for kernel, stride in self._layers()]
+            for kernel, stride in reversed(layers) if grows else layers:
+                side = kernel // 2
+                reach = reach * stride + side if grows else -(-(reach + side) // stride)
+            halo.append(-(-reach // total) if grows else reach)
+        z, y, x = halo
+        return z, y, x

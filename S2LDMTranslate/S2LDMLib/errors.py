@@ -1,0 +1,37 @@
+"""Errors that a user can act on.
+
+Every message is one sentence saying what is wrong and one saying what to do. The command line prints the message
+alone on standard error and ends with ``exit_code``; Slicer shows it in the panel.
+"""
+
+from __future__ import annotations
+
+
+class S2LDMError(Exception):
+    """Base of all errors that this library raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(S2LDMError):
+    """The input volume, an option or the output path cannot be used."""
+
+    exit_code = 2
+
+
+class ModelError(S2LDMError):
+    """A model folder or repository cannot be used: missing, corrupt, unsafe, or of an unknown format."""
+
+    exit_code = 2
+
+
+class DownloadError(ModelError):
+    """A model could not be fetched from the Hub for a reason outside the model itself (network, permission)."""
+
+    exit_code = 1
+
+
+class Cancelled(S2LDMError):
+    """The user asked to stop; nothing was written."""
+
+    exit_code = 130

@@ -1,0 +1,189 @@
+"""The translation, end to end: a pipeline of preprocessing, autoencoder, denoiser, sampler and postprocessing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from . import __version__
+from .autoencoder import SyncreticAutoencoder
+from .config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig, load_config, save_config
+from .denoiser import LatentDenoiser
+from .devices import is_out_of_memory, plans
+from .errors import InputError, ModelError, S2LDMError
+from .hub import ModelSource, check_format, push_to_hub, resolve_model
+from .input_checks import check_input
+from .paper_denoiser import PaperDenoiser
+from .postprocess import postprocess
+from .preprocess import Prepared, preprocess
+from .progress import OnProgress, ProgressReporter
+from .scheduler import LatentScheduler
+from .translation import Translation
+from .weights import load_weights, save_weights
+
+DETAILS = ("native", "model")
+
+
+@dataclass
+class S2LDMPipeline:
+    """Translates an NCCT into a synthetic CECT.
+
+    >>> pipeline = S2LDMPipeline.from_pretrained("bundled")
+    >>> synthetic = pipeline(SimpleITK.ReadImage("ncct.nii.gz"), "arterial")
+
+    Source: arXiv 2406.13977; one-step x0-prediction and residual decoding are this project's.
+    """
+
+    config: ModelConfig
+    autoencoder: SyncreticAutoencoder
+    denoiser: LatentDenoiser | PaperDenoiser
+    scheduler: LatentScheduler
+    source: ModelSource | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, revision: str | None = None, local_files_only: bool = False,
+        device: str = "auto", dtype: str = "auto", on_progress: Callable[[float, str], None] | None = None,
+    ) -> S2LDMPipeline:  # fmt: skip
+        """Load a model from a folder, the Hub (``owner/name``), or the one that is ``bundled``.
+
+        Args:
+            revision: branch, tag or commit of a Hub repository.
+            local_files_only: never touch the network.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+            dtype: ``auto``, ``float32``, ``bfloat16``, ``float16``.
+            on_progress: called with the fraction of a download and the file's name.
+
+        Raises:
+            ModelError: see :func:`~S2LDMLib.hub.resolve_model` and :func:`~S2LDMLib.weights.load_weights`.
+        """
+        source = resolve_model(model, revision, local_files_only, on_progress)
+        folder = source.folder
+        config = load_config(ModelConfig, folder / "config.json")
+        autoencoder = SyncreticAutoencoder(load_config(AutoencoderConfig, folder / "autoencoder" / "config.json"))
+        denoiser_config = load_config(DenoiserConfig, folder / "denoiser" / "config.json")
+        scheduler = LatentScheduler(load_config(SchedulerConfig, folder / "scheduler" / "config.json"))
+        kind = {"product": LatentDenoiser, "paper": PaperDenoiser}.get(denoiser_config.kind)
+        if kind is None:
+            raise ModelError(f"{folder}: the denoiser kind {denoiser_config.kind!r} is unknown; update this program.")
+        denoiser = kind(denoiser_config, autoencoder.config.latent_channels, len(config.phases))
+        load_weights(autoencoder, folder / "autoencoder" / "model.safetensors")
+        load_weights(denoiser, folder / "denoiser" / "model.safetensors")
+        return cls(config, autoencoder.eval(), denoiser.eval(), scheduler, source, device, dtype)
+
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
+        """Write the model folder; ``dtype`` (e.g. float16) is that of the stored weights."""
+        folder = Path(folder)
+        for name, module in (("autoencoder", self.autoencoder), ("denoiser", self.denoiser)):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            save_config(module.config, folder / name / "config.json")
+            save_weights(module, folder / name / "model.safetensors", dtype)
+        (folder / "scheduler").mkdir(exist_ok=True)
+        save_config(self.scheduler.config, folder / "scheduler" / "config.json")
+        save_config(self.config, folder / "config.json")
+        check_format(folder)
+        return folder
+
+    def push_to_hub(self, repo_id: str, private: bool = True, commit_message: str = "Upload S2LDM model") -> str:
+        """Upload the model folder that this pipeline was loaded from; returns the commit's address."""
+        if self.source is None:
+            raise ModelError("Save the pipeline with save_pretrained and load it again before it is pushed.")
+        return push_to_hub(self.source.folder, repo_id, private, commit_message)
+
+    def __call__(
+        self, image: sitk.Image, phase: str, *, steps: int | None = None, seed: int = 0, detail: str = "native",
+        on_progress: OnProgress | None = None, should_cancel: Callable[[], bool] | None = None,
+    ) -> sitk.Image:  # fmt: skip
+        """Translate one volume.
+
+        Args:
+            image: 3D NCCT in HU; any orientation, spacing and scalar pixel type. It is not changed.
+            phase: one of the model's phases.
+            steps: sampling steps; None for the model's own number.
+            seed: of the noise; with one step of the product sampler the result does not depend on it.
+            detail: ``native`` adds the decoded enhancement to the NCCT; ``model`` gives the decoded CECT itself.
+            on_progress: called with a :class:`~S2LDMLib.progress.Progress`.
+            should_cancel: asked between tiles; True ends the run with :class:`~S2LDMLib.errors.Cancelled`.
+
+        Returns:
+            int16 HU on the input's own grid, with how it was made as metadata (:meth:`provenance`).
+
+        Raises:
+            InputError: the volume or an argument cannot be used; raised before any heavy work.
+            Cancelled: ``should_cancel`` said so.
+        """
+        steps = self.scheduler.config.steps if steps is None else steps
+        self._check_arguments(phase, steps, detail)
+        for warning in check_input(image, self.smallest_input()).warnings:
+            warnings.warn(warning, stacklevel=2)
+        report = ProgressReporter(on_progress, should_cancel)
+        report.report("preprocess", 0, 1)
+        multiple = tuple(s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
+        prepared = preprocess(image, self.config.preprocess, multiple)
+        report.report("preprocess", 1, 1)
+        output_hu = self._run(prepared, self.config.phases.index(phase), steps, seed, detail, report)
+        result = postprocess(output_hu, prepared, self.config.preprocess, detail, image)
+        for key, value in self.provenance(phase, steps, seed, detail).items():
+            result.SetMetaData(key, value)
+        report.report("postprocess", 1, 1)
+        return result
+
+    def provenance(self, phase: str, steps: int, seed: int, detail: str) -> dict[str, str]:
+        """How a result was made, as ASCII header entries; ``description`` says first that it is synthetic."""
+        model, revision = (self.source.model_id, self.source.revision) if self.source else (self.config.name, "unsaved")
+        return {
+            "description": f"SYNTHETIC {phase} CECT by S2LDM {__version__}; not a real scan",
+            "S2LDM_model": Path(model).name if Path(model).is_absolute() else model,
+            "S2LDM_revision": revision,
+            "S2LDM_phase": phase,
+            "S2LDM_steps": str(steps),
+            "S2LDM_seed": str(seed),
+            "S2LDM_detail": detail,
+            "S2LDM_version": __version__,
+        }
+
+    def smallest_input(self) -> tuple[int, int, int]:
+        """Smallest volume (x, y, z) in voxels: what the denoiser's lowest level and its context ask for."""
+        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
+        return x, y, max(z, self.denoiser.config.context)
+
+    def _check_arguments(self, phase: str, steps: int, detail: str) -> None:
+        if phase not in self.config.phases:
+            raise InputError(f"The model has no phase {phase!r}. Use one of: {', '.join(self.config.phases)}.")
+        if detail not in DETAILS:
+            raise InputError(f"The detail {detail!r} is unknown. Use one of: {', '.join(DETAILS)}.")
+        most = self.scheduler.config.train_timesteps
+        if not 1 <= steps <= most:
+            raise InputError(f"{steps} sampling steps are impossible. Use 1 to {most}.")
+
+    def _multiple(self) -> tuple[int, int, int]:
+        return self.denoiser.multiple if isinstance(self.denoiser, LatentDenoiser) else (1, 1, 1)
+
+    def _run(
+        self, prepared: Prepared, phase: int, steps: int, seed: int, detail: str, report: ProgressReporter
+    ) -> np.ndarray:
+        """Try the plans in turn until one has memory enough."""
+        failure: BaseException | None = None
+        for plan in plans(self.device, self.dtype):
+            if failure is not None:
+                warnings.warn(f"Memory ran out; trying again with {plan}.", stacklevel=3)
+            try:
+                run = Translation(self.config, self.autoencoder, self.denoiser, self.scheduler, plan, report)
+                return run(prepared.ncct, prepared.grid.size, phase, steps, seed, detail)
+            except S2LDMError:
+                raise
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                failure = error.with_traceback(None)
+            if plan.device.type == "cuda":
+                torch.cuda.empty_cache()
+        raise S2LDMError("Memory ran out even with the smallest tiles. Close other programs, or crop the volume.")
