@@ -133,7 +133,7 @@ def _build(cls: type[Config], data: Any, where: str) -> Config:
     names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if set(data) != names:
         unknown, missing = sorted(set(data) - names), sorted(names - set(data))
-        raise ModelError(f"{where}: unknown fields {unknown}, missing fields {missing}; was it made by another version?")
+        raise ModelError(f"{where}: unknown fields {unknown}, missing fields {missing}; is it of another version?")
     return cls(**{name: _convert(hints[name], data[name], f"{where}: {name}") for name in names})
 
 
@@ -145,7 +145,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _build(hint, value, where)  # type: ignore[arg-type]
     if origin is tuple:
         if not isinstance(value, list) or (args[-1] is not Ellipsis and len(value) != len(args)):
-            raise ModelError(f"{where} must be a list{'' if args[-1] is Ellipsis else f' of {len(args)}'}, not {value!r}.")
+            length = "" if args[-1] is Ellipsis else f" of {len(args)}"
+            raise ModelError(f"{where} must be a list{length}, not {value!r}.")
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
         return tuple(_convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
     if origin is dict:

@@ -10,6 +10,7 @@ Source: arXiv 2406.13977 (latent diffusion with an NCCT prior); RMSNorm: Zhang a
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +68,7 @@ class LatentDenoiser(nn.Module):
         self.time = nn.Sequential(nn.Linear(e, e), nn.SiLU(), nn.Linear(e, e))
         self.inlet = nn.Conv3d(2 * latent_channels, width[0], (config.context, 3, 3), padding=(0, 1, 1))
         self.down = nn.ModuleList([Block(width[max(i - 1, 0)], c, e) for i, c in enumerate(width)])
-        self.up = nn.ModuleList([Block(a + b, a, e) for a, b in zip(width[:-1], width[1:], strict=True)])
+        self.up = nn.ModuleList([Block(a + b, a, e) for a, b in pairwise(width)])
         self.outlet = nn.Conv3d(width[0], latent_channels, PLANE, padding=(0, 1, 1))
         nn.init.zeros_(self.outlet.weight)
         nn.init.zeros_(self.outlet.bias)

@@ -11,7 +11,9 @@ from .preprocess import Grid, Prepared
 SLAB = 16
 
 
-def postprocess(output_hu: np.ndarray, prepared: Prepared, config: PreprocessConfig, detail: str, image: sitk.Image) -> sitk.Image:
+def postprocess(
+    output_hu: np.ndarray, prepared: Prepared, config: PreprocessConfig, detail: str, image: sitk.Image
+) -> sitk.Image:
     """Bring the network's output onto the input's own grid.
 
     Args:

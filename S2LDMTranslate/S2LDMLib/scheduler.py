@@ -6,7 +6,6 @@ Lin et al., arXiv 2305.08891 (zero terminal SNR, sampling from the last step).
 
 from __future__ import annotations
 
-import torch
 from monai.networks.schedulers.scheduler import NoiseSchedules
 from torch import Tensor
 

@@ -1,0 +1,46 @@
+# make demo                       translate the sample into both phases
+# make demo INPUT=my_ncct.nii.gz  the same for a volume or DICOM folder of your own
+# make test                       the fast tests
+# make test-slow                  the slow ones
+# make benchmark INPUT=ncct.nii.gz
+# make model DATA=folder          train the bundled model again
+#
+# TORCH names the build of PyTorch, e.g. TORCH="torch==2.13.0 --index-url ..." for another one.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+DATA ?= ../shared/data
+BIN = $(VENV)/bin
+READY = $(VENV)/.installed
+
+.PHONY: demo test test-slow lint benchmark model clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -c 'import torch; print("torch==" + torch.__version__)' > $(VENV)/constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt --editable '.[test]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/s2ldm demo --out demo $(if $(INPUT),--input "$(INPUT)")
+
+test: $(READY)
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+benchmark: $(READY)
+	$(BIN)/python Testing/benchmark.py $(if $(INPUT),"$(INPUT)")
+
+model: $(READY)
+	$(BIN)/python -m S2LDMTrainerLib.prepare --data $(DATA) --out data/prepared
+	$(BIN)/python -m S2LDMTrainerLib.demo --data data/prepared --out S2LDMTranslate/Resources/Models/demo
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

@@ -1,0 +1,85 @@
+"""Small made-up CT volumes and DICOM series for tests; nothing here comes from a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+Edit = Callable[[int, FileDataset], "FileDataset | None"]
+
+
+def ct_array(shape: tuple[int, int, int] = (12, 48, 64), seed: int = 0) -> np.ndarray:
+    """int16 HU (z, y, x): an elliptical body of soft tissue with fat, lungs' worth of gas and a spine."""
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
+    volume = np.full(shape, -1000.0)
+    radius = np.hypot(x / 0.85, y / 0.85)
+    volume[radius < 1] = -100
+    volume[radius < 0.88] = 45
+    volume[np.hypot((x - 0.3) / 0.2, (y + 0.2) / 0.2) < 1] = -850
+    spine = np.hypot(x / 0.15, (y - 0.45) / 0.18)
+    volume[spine < 1] = 500
+    volume[spine < 0.7] = 180
+    noise = np.random.default_rng(seed).normal(0, 8, shape)
+    return np.round(volume + noise + 3 * z).astype(np.int16)
+
+
+def ct_image(shape: tuple[int, int, int] = (12, 48, 64), spacing: tuple[float, float, float] = (5, 5, 5)) -> sitk.Image:
+    """``ct_array`` as an image; spacing is (x, y, z) in mm."""
+    image = sitk.GetImageFromArray(ct_array(shape))
+    image.SetSpacing(spacing)
+    return image
+
+
+def write_series(folder: Path, voxels: np.ndarray, edit: Edit | None = None, **tags: object) -> list[Path]:
+    """Writes one CT file a slice.
+
+    Args:
+        folder: made where missing.
+        voxels: stored values (z, y, x), int16; HU are stored - 1024 unless ``edit`` changes the rescale.
+        edit: called with the slice's number and dataset; returns the dataset to write, or None to leave it out.
+        **tags: DICOM attributes for every slice.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    series, study = generate_uid(), generate_uid()
+    written = []
+    for index, plane in enumerate(voxels):
+        slice_ = _slice(index, plane, series, study)
+        for name, value in tags.items():
+            setattr(slice_, name, value)
+        slice_ = edit(index, slice_) if edit else slice_
+        if slice_ is None:
+            continue
+        # Names against the order of positions: sorting must go by the header.
+        path = folder / f"{series[-6:]}_{len(voxels) - index:03d}.dcm"
+        slice_.save_as(path, enforce_file_format=True)
+        written.append(path)
+    return written
+
+
+def _slice(index: int, plane: np.ndarray, series: str, study: str) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    result = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    result.SOPClassUID, result.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    result.SeriesInstanceUID, result.StudyInstanceUID = series, study
+    result.PatientName, result.PatientID = "Made^Up", "none"
+    result.Modality, result.SeriesDescription = "CT", "plain"
+    result.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    result.InstanceNumber = index + 1
+    result.Rows, result.Columns = plane.shape
+    result.PixelSpacing = [2.0, 1.5]
+    result.SliceThickness = 5
+    result.ImagePositionPatient = [-40.0, -50.0, 100 + 5.0 * index]
+    result.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    result.SamplesPerPixel, result.PhotometricInterpretation = 1, "MONOCHROME2"
+    result.BitsAllocated, result.BitsStored, result.HighBit, result.PixelRepresentation = 16, 16, 15, 1
+    result.RescaleIntercept, result.RescaleSlope = -1024, 1
+    result.PixelData = np.ascontiguousarray(plane, np.int16).tobytes()
+    return result
