@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hub_samples import files_of
+from hub_server import HubServer
 from PIL import Image
-from S2LDMLib.phantom import PhantomTriple
+from S2LDMLib.hub import resolve_model
+from S2LDMLib.phantom import PhantomTriple, make_phantom
 
 
 def s2ldm(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -103,8 +106,6 @@ def test_debug_adds_the_traceback(tmp_path: Path) -> None:
 
 
 def test_an_already_enhanced_input_is_translated_with_a_warning(phantom: PhantomTriple, tmp_path: Path) -> None:
-    from S2LDMLib.phantom import make_phantom
-
     enhanced = make_phantom(seed=3, size=(144, 120, 36), spacing=(2.8, 2.8, 5.0)).arterial
     sitk.WriteImage(enhanced, str(tmp_path / "cect.nrrd"))
     done = s2ldm("translate", tmp_path / "cect.nrrd", tmp_path / "o.nrrd", "--phase", "venous", "--progress", "none")
@@ -140,6 +141,36 @@ def test_info_describes_the_bundled_model() -> None:
     assert len(shown["revision"]) == 64
     assert shown["denoiser"]["parameters"] > 1e6
     assert "not a medical device" in shown["provenance"]["intended use"]
+
+
+def test_a_model_on_the_hub_is_fetched_once_and_then_used_offline(ncct: Path, tmp_path: Path) -> None:
+    """The bundled model from a repository gives the bundled model's result; its commit stands in the header."""
+    local, cache = tmp_path / "local.nrrd", tmp_path / "cache"
+    assert s2ldm("translate", ncct, local, "--phase", "arterial", "--progress", "none").returncode == 0
+    with HubServer() as server:
+        commit = server.repo("lab/model", files_of(resolve_model("bundled").folder))
+        environment = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(cache), "HF_TOKEN": "", "NO_PROXY": "127.0.0.1"}
+        arguments = ("--phase", "arterial", "--model", f"lab/model@{commit}")
+        done = s2ldm("translate", ncct, tmp_path / "hub.nrrd", *arguments, "--progress", "json", **environment)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[0])["stage"] == "download"
+        before = len(server.requested())
+        again = s2ldm("translate", ncct, tmp_path / "again.nrrd", *arguments, "--offline", **environment)
+        assert again.returncode == 0, again.stderr
+        assert len(server.requested()) == before
+    images = [sitk.ReadImage(str(tmp_path / f"{name}.nrrd")) for name in ("local", "hub", "again")]
+    arrays = [sitk.GetArrayFromImage(image) for image in images]
+    assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
+    assert images[1].GetMetaData("S2LDM_revision") == commit
+    assert images[1].GetMetaData("S2LDM_model") == "lab/model"
+
+
+def test_a_hub_out_of_reach_is_one_line_and_exit_code_1(ncct: Path, tmp_path: Path) -> None:
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "cache"), "NO_PROXY": "127.0.0.1"}
+    done = s2ldm("translate", ncct, tmp_path / "o.nrrd", "--phase", "venous", "--model", "lab/model", **environment)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "Cannot reach http://127.0.0.1:9" in done.stderr
+    assert not (tmp_path / "o.nrrd").exists()
 
 
 @pytest.mark.slow

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from hub_samples import hub_for_client
 from S2LDMLib.autoencoder import SyncreticAutoencoder
 from S2LDMLib.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
 from S2LDMLib.denoiser import LatentDenoiser
 from S2LDMLib.devices import CPU_TILE_BYTES, Plan
-from S2LDMLib.errors import Cancelled, InputError, S2LDMError
+from S2LDMLib.errors import Cancelled, InputError, S2LDMError, S2LDMWarning
 from S2LDMLib.paper_denoiser import PaperDenoiser
 from S2LDMLib.phantom import LABELS, PhantomTriple
 from S2LDMLib.pipeline import S2LDMPipeline
@@ -188,7 +189,7 @@ def with_little_memory(bundled: S2LDMPipeline, largest: int) -> S2LDMPipeline:
 
 def test_smaller_tiles_follow_when_memory_runs_out(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
     tile_of_second_plan = CPU_TILE_BYTES // 4 // (16 * 64)
-    with pytest.warns(UserWarning, match="Memory ran out; trying again with cpu, float32, tiles of 48 MiB"):
+    with pytest.warns(S2LDMWarning, match="Memory ran out; trying again with cpu, float32, tiles of 48 MiB"):
         made = with_little_memory(bundled, tile_of_second_plan)(phantom.ncct, "arterial")
     assert np.abs(hu(made) - hu(bundled(phantom.ncct, "arterial"))).max() <= 1
 
@@ -205,6 +206,18 @@ def test_a_saved_pipeline_is_loaded_as_it_was(bundled: S2LDMPipeline, phantom: P
     again = S2LDMPipeline.from_pretrained(tmp_path / "model", device="cpu", dtype="float32")
     assert again.config == bundled.config
     assert np.array_equal(hu(again(phantom.ncct, "arterial")), hu(bundled(phantom.ncct, "arterial")))
+
+
+def test_a_pushed_pipeline_is_loaded_from_the_hub(
+    bundled: S2LDMPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub_for_client(monkeypatch, tmp_path):
+        monkeypatch.setenv("HF_TOKEN", "hf_valid")
+        commit = bundled.push_to_hub("lab/mine")
+        again = S2LDMPipeline.from_pretrained("lab/mine", revision=commit, device="cpu")
+    assert again.source.revision == commit
+    for ours, theirs in zip(bundled.denoiser.parameters(), again.denoiser.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def paper_pipeline() -> S2LDMPipeline:

@@ -14,7 +14,7 @@ LIBRARIES = {"S2LDMTranslate": "S2LDMLib", "S2LDMTrainer": "S2LDMTrainerLib"}
 
 
 def sources(module: str) -> list[Path]:
-    return sorted((ROOT / module / LIBRARIES[module]).glob("*.py"))
+    return sorted((ROOT / module / LIBRARIES[module]).rglob("*.py"))
 
 
 def imported(file: Path) -> set[str]:
@@ -31,7 +31,7 @@ def imported(file: Path) -> set[str]:
 def test_every_source_is_installed_by_cmake(module: str) -> None:
     listed = (ROOT / module / "CMakeLists.txt").read_text(encoding="utf-8").split()
     assert [name for name in listed if name.endswith(".py")] == [
-        f"{LIBRARIES[module]}/{file.name}" for file in sources(module)
+        file.relative_to(ROOT / module).as_posix() for file in sources(module)
     ]
 
 

@@ -1,6 +1,6 @@
-"""Augmentation of registered NCCT/CECT slabs in image space, in HU.
+"""Augmentation of registered slabs, NCCT and all phases of the CECT, in image space, in HU.
 
-What a scanner, a patient or a table position may change is changed in both images alike; noise and sharpness are
+What a scanner, a patient or a table position may change is changed in all images alike; noise and sharpness are
 changed in the NCCT alone, since the synthetic image should not copy its noise.
 """
 
@@ -19,7 +19,7 @@ AIR = -1024.0
 
 @dataclass(frozen=True)
 class Slab:
-    """Axial slices (Z, Y, X) in HU: what the encoder is given, the registered target, and where it is valid."""
+    """Axial slices in HU: the NCCT (Z, Y, X), the registered phases (P, Z, Y, X), and where each is valid."""
 
     ncct: Tensor
     cect: Tensor
@@ -47,6 +47,7 @@ def augment(slab: Slab, rng: np.random.Generator) -> Slab:
 def _warp(slab: Slab, rng: np.random.Generator) -> Slab:
     """Rotation, scale, shift, mirror and a smooth elastic field, one for all slices; air comes in from outside."""
     depth, height, width = slab.ncct.shape
+    phases = len(slab.cect)
     angle, mirror = rng.uniform(-0.26, 0.26), -1.0 if rng.random() < 0.25 else 1.0
     sy, sx = rng.uniform(0.82, 1.2, 2)
     ty, tx = rng.uniform(-0.1, 0.1, 2)
@@ -57,10 +58,10 @@ def _warp(slab: Slab, rng: np.random.Generator) -> Slab:
     grid = F.affine_grid(torch.tensor([matrix], dtype=torch.float32), [1, 1, height, width], align_corners=False)
     field = torch.from_numpy(rng.standard_normal((1, 2, 6, 6), dtype=np.float32)) * 0.025
     grid = grid + F.interpolate(field, size=(height, width), mode="bicubic").permute(0, 2, 3, 1)
-    stack = torch.cat([slab.ncct - AIR, slab.cect - AIR, slab.valid])[None]
-    moved = F.grid_sample(stack, grid, align_corners=False)[0]
-    ncct, cect, valid = moved.split(depth)
-    return Slab(ncct + AIR, cect + AIR, (valid > 0.95).float())
+    stack = torch.cat([slab.ncct[None] - AIR, slab.cect - AIR, slab.valid])
+    moved = F.grid_sample(stack.flatten(0, 1)[None], grid, align_corners=False)[0].view(-1, depth, height, width)
+    ncct, cect, valid = moved.split([1, phases, phases])
+    return Slab(ncct[0] + AIR, cect + AIR, (valid > 0.95).float())
 
 
 def _bright_blobs(ncct: Tensor, rng: np.random.Generator) -> Tensor:

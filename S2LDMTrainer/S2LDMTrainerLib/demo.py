@@ -46,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs/demo"), help="full-precision weights of each stage")
     parser.add_argument("--autoencoder-steps", type=int, default=1500)
     parser.add_argument("--denoiser-steps", type=int, default=2500)
+    parser.add_argument("--start", type=Path, help="denoiser weights to go on from")
+    parser.add_argument("--peak", type=float, default=2e-3, help="highest learning rate of the denoiser")
     parser.add_argument("--leave-out", default=None, metavar="PATIENT", help="train without this patient")
     args = parser.parse_args(argv)
     args.runs.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         autoencoder = train_autoencoder(cases, AUTOENCODER, PREPROCESS, partial, args.autoencoder_steps)
         partial.rename(stage1)
     pool = LatentPool(cases, autoencoder, PREPROCESS, PHASES, DENOISER.context // 2, capacity=64)
-    denoiser = train_denoiser(pool, DENOISER, scheduler, stage2, args.denoiser_steps)
+    denoiser = train_denoiser(pool, DENOISER, scheduler, stage2, args.denoiser_steps, args.start, peak=args.peak)
     _write(args, autoencoder, denoiser)
     return 0
 

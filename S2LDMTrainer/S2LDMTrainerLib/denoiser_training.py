@@ -1,7 +1,7 @@
 """Stage 2: latent diffusion in product mode (x0-prediction with the NCCT's latent given).
 
-Half of the samples are at the last noise step, which is what one-step sampling asks for; the others are spread over
-all steps, so that a few steps work too.
+Most samples are at the last noise step, which is what one-step sampling asks for; the others are spread over all
+steps, so that a few steps work too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from S2LDMLib.config import DenoiserConfig
 from S2LDMLib.denoiser import LatentDenoiser
 from S2LDMLib.scheduler import LatentScheduler
-from S2LDMLib.weights import save_weights
+from S2LDMLib.weights import load_weights, save_weights
 from torch import Tensor
 
 from .latent_pool import LatentPool
@@ -21,22 +21,26 @@ from .similarity import dynamic_similarity_mask, similarity
 from .training import Log, learning_rate, update_average
 
 MASKED_PART = 0.5  # of the steps; the mask is all ones afterwards, as at inference
+LAST_STEP_PART = 0.75  # of the samples
 RENEW_EVERY = 3  # steps a chunk of the pool
 
 
 def train_denoiser(
     pool: LatentPool, config: DenoiserConfig, scheduler: LatentScheduler, out: Path,
-    steps: int, batch: int = 2, depth: int = 4, peak: float = 2e-3, seed: int = 0,
+    steps: int, start: Path | None = None, batch: int = 2, depth: int = 3, peak: float = 2e-3, seed: int = 0,
 ) -> LatentDenoiser:  # fmt: skip
     """Train on MSE + 0.5 L1 of the latents where the pair is valid; returns, and saves to ``out``, the average.
 
     Args:
-        batch, depth: chunks a step, and slices of each.
+        start: weights to go on from.
+        batch, depth: chunks a step, and slices of each; every chunk counts once per phase.
         peak: highest learning rate (AdamW, cosine).
     """
     torch.manual_seed(seed)
-    channels = pool.pairs[0].ncct.shape[0]
-    model = LatentDenoiser(config, channels, len(pool.phases)).to(memory_format=torch.channels_last_3d)
+    model = LatentDenoiser(config, pool.chunks[0].ncct.shape[0], len(pool.phases))
+    if start is not None:
+        load_weights(model, start)
+    model = model.to(memory_format=torch.channels_last_3d)
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.AdamW(model.parameters(), peak, weight_decay=1e-3)
     log = Log("denoiser", steps)
@@ -65,7 +69,8 @@ def _error(
 ) -> Tensor:
     """Prediction minus x0 for random noise steps; inputs with context, [B, C, Z + context, Y, X], result without."""
     last = scheduler.config.train_timesteps - 1
-    t = torch.where(torch.rand(len(cect)) < 0.5, torch.tensor(last), torch.randint(0, last + 1, (len(cect),)))
+    t = torch.randint(0, last + 1, (len(cect),))
+    t[torch.rand(len(cect)) < LAST_STEP_PART] = last
     noisy = scheduler.scale_input(scheduler.add_noise(cect, torch.randn_like(cect), t), t)
     mask = dynamic_similarity_mask(similarity(ncct, cect), progress)
     planes = torch.channels_last_3d

@@ -23,17 +23,15 @@ SHARE = {"pair": 0.6, "recoloured": 0.3, "phantom": 0.1}
 
 
 @dataclass(frozen=True)
-class LatentPair:
-    """Standardised latents of a chunk, fp16 [C, Z, Y, X]; ``valid`` [1, Z, Y, X]; index of the phase.
+class LatentChunk:
+    """Standardised latents in fp16: ``ncct`` [C, Z, Y, X], ``cect`` [P, C, Z, Y, X], ``valid`` [P, 1, Z, Y, X].
 
-    At an end of the chunk that is the volume's own end, ``context`` slices of zeros follow, which is the padding that
-    the denoiser meets there.
+    Where the chunk reaches beyond an end of the volume it holds zeros, the padding that the denoiser meets there.
     """
 
     ncct: Tensor
     cect: Tensor
     valid: Tensor
-    phase: int
 
 
 class LatentPool:
@@ -50,58 +48,63 @@ class LatentPool:
         self.autoencoder, self.preprocess, self.phases = autoencoder, preprocess, tuple(phases)
         self.reach, self.depth = reach, depth
         self.rng = np.random.default_rng(seed)
-        self.pairs = [self._encode() for _ in range(capacity)]
+        self.chunks = [self._encode() for _ in range(capacity)]
         self.oldest = 0
 
     def renew(self) -> None:
-        self.pairs[self.oldest] = self._encode()
-        self.oldest = (self.oldest + 1) % len(self.pairs)
+        self.chunks[self.oldest] = self._encode()
+        self.oldest = (self.oldest + 1) % len(self.chunks)
 
     def draw(self, count: int, depth: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents of NCCT and CECT with context [B, C, depth + context, Y, X], validity [B, 1, depth, Y, X], phase [B].
+        """A batch of ``count`` chunks times all phases, so that each step sees what tells the phases apart.
 
-        Shifted by whole latent voxels, so that the denoiser's pooling meets every phase of its grid.
+        Shifted by whole latent voxels, so that the denoiser's pooling meets every place of its grid.
+
+        Returns:
+            Latents of NCCT and CECT with context [B, C, depth + context, Y, X], validity [B, 1, depth, Y, X],
+            phase [B].
         """
-        ncct, cect, valid, phase = [], [], [], []
+        ncct, cect, valid = [], [], []
         for _ in range(count):
-            pair = self.pairs[self.rng.integers(len(self.pairs))]
-            z = int(self.rng.integers(pair.cect.shape[1] - depth - 2 * self.reach + 1))
+            chunk = self.chunks[self.rng.integers(len(self.chunks))]
+            z = int(self.rng.integers(chunk.ncct.shape[1] - depth - 2 * self.reach + 1))
             shift = tuple(int(s) for s in self.rng.integers(-4, 5, 2))
             core, whole = slice(z + self.reach, z + self.reach + depth), slice(z, z + depth + 2 * self.reach)
-            ncct.append(pair.ncct[:, whole].float().roll(shift, (2, 3)))
-            cect.append(pair.cect[:, whole].float().roll(shift, (2, 3)))
-            valid.append(pair.valid[:, core].float().roll(shift, (2, 3)))
-            phase.append(pair.phase)
-        return torch.stack(ncct), torch.stack(cect), torch.stack(valid), torch.tensor(phase)
+            ncct.append(chunk.ncct[None, :, whole].roll(shift, (3, 4)).expand(len(self.phases), -1, -1, -1, -1))
+            cect.append(chunk.cect[:, :, whole].roll(shift, (3, 4)))
+            valid.append(chunk.valid[:, :, core].roll(shift, (3, 4)))
+        phase = torch.arange(len(self.phases)).repeat(count)
+        return torch.cat(ncct).float(), torch.cat(cect).float(), torch.cat(valid).float(), phase
 
     @torch.no_grad()
-    def _encode(self) -> LatentPair:
+    def _encode(self) -> LatentChunk:
         case = self.cases[self.rng.choice(len(self.cases), p=self.weights)]
-        phase = int(self.rng.integers(len(self.phases)))
-        slab, ends = self._slab(case, self.phases[phase])
+        slab, ends = self._slab(case)
         slab = augment(slab, self.rng)
+        images = normalise(torch.cat([slab.ncct[None], slab.cect])[:, None], self.preprocess)
         with torch.autocast("cpu", torch.bfloat16):
-            ncct, cect = (
-                self.autoencoder.encode(normalise(x[None, None], self.preprocess))[0] for x in (slab.ncct, slab.cect)
-            )
+            latents = torch.cat([self.autoencoder.encode(image[None]) for image in images])
         # A latent voxel counts only where all voxels below it are valid.
-        valid = -F.max_pool3d(-slab.valid[None], self.autoencoder.stride)
-        padding = (0, 0, 0, 0, *ends)
-        return LatentPair(
-            F.pad(ncct, padding).half(), F.pad(cect, padding).half(), F.pad(valid, padding).half(), phase
-        )
+        valid = -F.max_pool3d(-slab.valid[:, None], self.autoencoder.stride)
+        latents, valid = (F.pad(x, (0, 0, 0, 0, *ends)).half() for x in (latents, valid))
+        return LatentChunk(latents[0], latents[1:], valid)
 
-    def _slab(self, case: Case, phase: str) -> tuple[Slab, tuple[int, int]]:
+    def _slab(self, case: Case) -> tuple[Slab, tuple[int, int]]:
         """Consecutive slices of a case, fitted to planes of 256 x 256; and the padding due at both ends."""
-        ncct, cect, valid = case.volume("ncct"), case.volume(phase), case.valid(phase)
-        depth = self.depth + 2 * self.reach
+        ncct, depth = case.volume("ncct"), self.depth + 2 * self.reach
         start = int(self.rng.integers(-self.reach, max(1, len(ncct) - depth + self.reach + 1)))
         first, last = max(0, start), min(len(ncct), start + depth)
         ends = (first - start, start + depth - last)
-        slab = [_fit(np.asarray(v[first:last], np.float32), fill) for v, fill in ((ncct, AIR), (cect, AIR), (valid, 0))]
+
+        def fitted(volume: np.ndarray, fill: float) -> Tensor:
+            return _fit(np.asarray(volume[first:last], np.float32), fill)
+
+        cect = torch.stack([fitted(case.volume(phase), AIR) for phase in self.phases])
+        valid = torch.stack([fitted(case.valid(phase), 0) for phase in self.phases])
+        slab = Slab(fitted(ncct, AIR), cect, valid)
         if self.rng.random() < 0.5:
-            slab, ends = [x.flip(0) for x in slab], ends[::-1]
-        return Slab(*slab), ends
+            slab, ends = Slab(slab.ncct.flip(0), slab.cect.flip(1), slab.valid.flip(1)), ends[::-1]
+        return slab, ends
 
 
 def _fit(volume: np.ndarray, fill: float, size: int = 256) -> Tensor:

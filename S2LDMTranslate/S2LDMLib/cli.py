@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .config import PHASES
-from .errors import Cancelled, S2LDMError
+from .errors import Cancelled, S2LDMError, S2LDMWarning
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     stop = _StopOnSignal()
-    warnings.showwarning = lambda message, *_: print(f"s2ldm: warning: {message}", file=sys.stderr)
+    warnings.showwarning = _show_warning
     try:
         return args.command(args, stop)
     except S2LDMError as error:
@@ -45,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
     print(f"s2ldm: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """Ours in one line; those of libraries are not for users."""
+    if issubclass(category, S2LDMWarning):
+        print(f"s2ldm: warning: {message}", file=sys.stderr)
 
 
 class _StopOnSignal:

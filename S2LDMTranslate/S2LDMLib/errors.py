@@ -35,3 +35,7 @@ class Cancelled(S2LDMError):
     """The user asked to stop; nothing was written."""
 
     exit_code = 130
+
+
+class S2LDMWarning(UserWarning):
+    """Something that the user should know and that does not end the run."""

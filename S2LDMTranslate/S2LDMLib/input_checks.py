@@ -46,12 +46,14 @@ def check_input(image: sitk.Image, min_size: tuple[int, int, int]) -> InputRepor
 
     Args:
         image: the volume to translate, to be in HU.
-        min_size: smallest size in voxels (x, y, z) that the model takes.
+        min_size: smallest size in voxels that the model takes (x, y, z in LPS axis order).
 
     Raises:
         InputError: not a 3D scalar volume, too small, absurd spacing, NaN, not HU, or no body in it.
     """
-    _check_shape(image, min_size)
+    _check_kind(image)
+    image = sitk.DICOMOrient(image, "LPS")  # the third axis is the patient's long axis, however the scan is stored
+    _check_size(image.GetSize(), min_size)
     _check_spacing(image.GetSpacing())
     _check_values(_values(image))
     mask = body_mask(image)
@@ -62,14 +64,16 @@ def check_input(image: sitk.Image, min_size: tuple[int, int, int]) -> InputRepor
     return InputReport(tuple(warning for warning in found if warning))
 
 
-def _check_shape(image: sitk.Image, min_size: tuple[int, int, int]) -> None:
+def _check_kind(image: sitk.Image) -> None:
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError("The volume has several values a voxel. Give a CT with one value a voxel.")
     if image.GetDimension() != 3:
         raise InputError(f"The volume has {image.GetDimension()} dimensions. Give one 3D volume.")
-    size = image.GetSize()
-    if 0 in size:
+    if 0 in image.GetSize():
         raise InputError("The volume is empty. Give a CT volume with voxels in it.")
+
+
+def _check_size(size: tuple[int, ...], min_size: tuple[int, int, int]) -> None:
     if any(have < need for have, need in zip(size, min_size, strict=True)):
         raise InputError(
             f"The volume is too small: {_times(size)} voxels, and the model needs at least {_times(min_size)}. "

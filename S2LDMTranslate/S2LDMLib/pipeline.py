@@ -16,7 +16,7 @@ from .autoencoder import SyncreticAutoencoder
 from .config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig, load_config, save_config
 from .denoiser import LatentDenoiser
 from .devices import is_out_of_memory, plans
-from .errors import InputError, ModelError, S2LDMError
+from .errors import InputError, ModelError, S2LDMError, S2LDMWarning
 from .hub import ModelSource, check_format, push_to_hub, resolve_model
 from .input_checks import check_input
 from .paper_denoiser import PaperDenoiser
@@ -122,10 +122,10 @@ class S2LDMPipeline:
         """
         steps = self.scheduler.config.steps if steps is None else steps
         self._check_arguments(phase, steps, detail)
-        for warning in check_input(image, self.smallest_input()).warnings:
-            warnings.warn(warning, stacklevel=2)
         report = ProgressReporter(on_progress, should_cancel)
         report.report("preprocess", 0, 1)
+        for warning in check_input(image, self.smallest_input()).warnings:
+            warnings.warn(warning, S2LDMWarning, stacklevel=2)
         multiple = tuple(s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
         prepared = preprocess(image, self.config.preprocess, multiple)
         report.report("preprocess", 1, 1)
@@ -174,7 +174,7 @@ class S2LDMPipeline:
         failure: BaseException | None = None
         for plan in plans(self.device, self.dtype):
             if failure is not None:
-                warnings.warn(f"Memory ran out; trying again with {plan}.", stacklevel=3)
+                warnings.warn(f"Memory ran out; trying again with {plan}.", S2LDMWarning, stacklevel=3)
             try:
                 run = Translation(self.config, self.autoencoder, self.denoiser, self.scheduler, plan, report)
                 return run(prepared.ncct, prepared.grid.size, phase, steps, seed, detail)

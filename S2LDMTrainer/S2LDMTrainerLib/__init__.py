@@ -1,0 +1,1 @@
+"""Training side of S2LDM: data preparation, registration, training, scores. Inference never imports it."""
