@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 import torch
+from S2LDMLib.autoencoder import SyncreticAutoencoder
+from S2LDMLib.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
+from S2LDMLib.denoiser import LatentDenoiser
 from S2LDMLib.phantom import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
+from S2LDMLib.scheduler import LatentScheduler
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -20,12 +24,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def phantom() -> PhantomTriple:
-    return make_phantom(seed=3, size=(144, 120, 12), spacing=(2.8, 2.8, 5.0))
+    return make_phantom(seed=3, size=(200, 168, 12), spacing=(2.0, 2.0, 5.0))
 
 
 @pytest.fixture(scope="session")
 def bundled() -> S2LDMPipeline:
     return S2LDMPipeline.from_pretrained("bundled", device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder like the bundled one, but narrow and untrained: for what does not depend on weights."""
+    torch.manual_seed(0)
+    autoencoder = SyncreticAutoencoder(AutoencoderConfig((6, 8), ((1, 2, 2), (1, 2, 2)), 1, 1, 4, 0))
+    denoiser = LatentDenoiser(DenoiserConfig(channels=(8, 12), context=3, embedding=8), 4, 2)
+    torch.nn.init.normal_(denoiser.outlet.weight, std=0.5)
+    autoencoder.latent_std.fill_(0.1)
+    preprocess = PreprocessConfig(window=700.0, level=150.0, range=(0.0, 1.0), spacing=(2.5, 2.5, 5.0))
+    config = ModelConfig(name="small", preprocess=preprocess)
+    pipeline = S2LDMPipeline(config, autoencoder, denoiser, LatentScheduler(SchedulerConfig()))
+    return pipeline.save_pretrained(tmp_path_factory.mktemp("model") / "small")
+
+
+@pytest.fixture(scope="session")
+def small(small_model: Path) -> S2LDMPipeline:
+    return S2LDMPipeline.from_pretrained(small_model, device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The translation end to end, with the bundled model."""
+"""The translation end to end: what the bundled model does, and with a small one what does not depend on weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hub_samples import hub_for_client
 from S2LDMLib.autoencoder import SyncreticAutoencoder
 from S2LDMLib.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
 from S2LDMLib.denoiser import LatentDenoiser
-from S2LDMLib.devices import CPU_TILE_BYTES, Plan
+from S2LDMLib.devices import Plan
 from S2LDMLib.errors import Cancelled, InputError, S2LDMError, S2LDMWarning
 from S2LDMLib.paper_denoiser import PaperDenoiser
 from S2LDMLib.phantom import LABELS, PhantomTriple
@@ -48,66 +48,70 @@ def test_contrast_goes_where_contrast_goes(bundled: S2LDMPipeline, phantom: Phan
     assert mean["aorta"] > {"arterial": 150, "venous": 50}[phase]
     assert mean["kidney_cortex"] > 60
     for name in ("muscle", "fat", "bone"):
-        assert abs(mean[name]) < 12, name
+        # The real muscle of the training patients gains 13 HU in the venous phase.
+        assert abs(mean[name]) < 20, name
 
 
 @pytest.mark.parametrize("detail", ["native", "model"])
-def test_geometry_is_that_of_the_input(bundled: S2LDMPipeline, phantom: PhantomTriple, detail: str) -> None:
-    image = oblique(sitk.RegionOfInterest(phantom.ncct, (141, 117, 11), (1, 2, 0)))
+def test_geometry_is_that_of_the_input(small: S2LDMPipeline, phantom: PhantomTriple, detail: str) -> None:
+    image = oblique(sitk.RegionOfInterest(phantom.ncct, (197, 165, 11), (1, 2, 0)))
     before = sitk.GetArrayFromImage(image)
-    made = bundled(image, "venous", detail=detail)
+    made = small(image, "venous", detail=detail)
     assert made.GetPixelID() == sitk.sitkInt16
     assert (made.GetSize(), made.GetSpacing()) == (image.GetSize(), image.GetSpacing())
     assert (made.GetOrigin(), made.GetDirection()) == (image.GetOrigin(), image.GetDirection())
     assert np.array_equal(sitk.GetArrayFromImage(image), before)
 
 
-def test_orientation_does_not_change_the_result(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
+def test_orientation_does_not_change_the_result(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
     """The same patient stored in another axis order gets the same enhancement."""
-    plain = bundled(phantom.ncct, "arterial")
-    turned = sitk.DICOMOrient(bundled(sitk.DICOMOrient(phantom.ncct, "PIR"), "arterial"), "LPS")
+    plain = small(phantom.ncct, "arterial")
+    turned = sitk.DICOMOrient(small(sitk.DICOMOrient(phantom.ncct, "PIR"), "arterial"), "LPS")
     assert np.array_equal(hu(plain), hu(turned))
 
 
-def test_air_around_the_patient_changes_nothing(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
-    plain = hu(bundled(phantom.ncct, "arterial"))
+def test_air_around_the_patient_changes_nothing(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
+    plain = hu(small(phantom.ncct, "arterial"))
     wide = sitk.ConstantPad(phantom.ncct, [19, 33, 2], [40, 5, 1], -1024)
-    made = hu(bundled(wide, "arterial"))[2:-1, 33:-5, 19:-40]
+    made = hu(small(wide, "arterial"))[2:-1, 33:-5, 19:-40]
     assert np.array_equal(plain, made)
 
 
 def test_cutting_the_scan_changes_little_far_from_the_cut(bundled: S2LDMPipeline, real_ncct: sitk.Image) -> None:
-    """Fewer slices and half of the patient: what is left is translated as before."""
-    patient = real_ncct[:, :, 10:30]
+    """Fewer slices, odd slices at the other end, half of the patient: what is left is translated as before."""
+    patient = real_ncct[:, :, 10:26]
     whole = hu(bundled(patient, "arterial"))
-    fewer = hu(bundled(patient[:, :, :12], "arterial"))
     reach = bundled.denoiser.halo()[0] + 2 * bundled.autoencoder.encoder_halo()[0]
-    assert np.abs(fewer[: 12 - reach] - whole[: 12 - reach]).max() <= 1
+    for kept in (slice(0, 11), slice(5, 16)):
+        fewer = hu(bundled(patient[:, :, kept], "arterial"))
+        inner = slice(kept.start + reach * (kept.start > 0), kept.stop - reach * (kept.stop < 16))
+        difference = fewer[inner.start - kept.start : inner.stop - kept.start] - whole[inner]
+        assert np.abs(difference).mean() < 0.1
     half = hu(bundled(patient[:128, :, :], "arterial"))
-    assert np.abs(half[:, :, :96] - whole[:, :, :96]).mean() < 1.0
+    assert np.abs(half[:, :, :96] - whole[:, :, :96]).mean() < 0.5
 
 
-def test_small_tiles_give_the_result_of_the_whole_volume(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
-    prepared = preprocess(phantom.ncct, bundled.config.preprocess, (1, 32, 32))
+def test_small_tiles_give_the_result_of_the_whole_volume(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
+    prepared = preprocess(phantom.ncct, small.config.preprocess, (1, 8, 8))
 
     def run(tile_bytes: int, detail: str) -> np.ndarray:
         plan = Plan(CPU, torch.float32, tile_bytes)
-        parts = (bundled.config, bundled.autoencoder, bundled.denoiser, bundled.scheduler)
-        return Translation(*parts, plan, ProgressReporter())(prepared.ncct, prepared.grid.size, 0, 1, 0, detail)
+        parts = (small.config, small.autoencoder, small.denoiser, small.scheduler)
+        return Translation(*parts, plan, ProgressReporter())(prepared.ncct, 0, 1, 0, detail)
 
     for detail in ("native", "model"):
         whole, tiled = run(1 << 40, detail), run(1 << 21, detail)
         assert np.linalg.norm(whole - tiled) / np.linalg.norm(whole) <= 1e-5
 
 
-def test_same_seed_same_result_and_seeds_differ(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
-    first, again, other = (hu(bundled(phantom.ncct, "arterial", steps=2, seed=seed)) for seed in (5, 5, 6))
+def test_same_seed_same_result_and_seeds_differ(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
+    first, again, other = (hu(small(phantom.ncct, "arterial", steps=2, seed=seed)) for seed in (5, 5, 6))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_one_step_needs_no_seed(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
-    assert np.array_equal(*(hu(bundled(phantom.ncct, "venous", seed=seed)) for seed in (0, 1)))
+def test_one_step_needs_no_seed(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
+    assert np.array_equal(*(hu(small(phantom.ncct, "venous", seed=seed)) for seed in (0, 1)))
 
 
 def test_bfloat16_stays_close(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
@@ -116,19 +120,19 @@ def test_bfloat16_stays_close(bundled: S2LDMPipeline, phantom: PhantomTriple) ->
     assert np.abs(difference).mean() < 1.0
 
 
-def test_progress_rises_to_one_through_all_stages(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
+def test_progress_rises_to_one_through_all_stages(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
     seen: list[Progress] = []
-    bundled(phantom.ncct, "arterial", steps=2, on_progress=seen.append)
+    small(phantom.ncct, "arterial", steps=2, on_progress=seen.append)
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == pytest.approx(1)
     assert list(dict.fromkeys(p.stage for p in seen)) == ["preprocess", "encode", "translate", "decode", "postprocess"]
     assert seen[-1].remaining == pytest.approx(0, abs=1e-6)
 
 
-def test_cancelling_ends_the_run_between_two_tiles(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
+def test_cancelling_ends_the_run_between_two_tiles(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
     seen: list[Progress] = []
     with pytest.raises(Cancelled):
-        bundled(phantom.ncct, "arterial", on_progress=seen.append, should_cancel=lambda: len(seen) >= 3)
+        small(phantom.ncct, "arterial", on_progress=seen.append, should_cancel=lambda: len(seen) >= 3)
     assert len(seen) == 3
 
 
@@ -141,11 +145,11 @@ def test_cancelling_ends_the_run_between_two_tiles(bundled: S2LDMPipeline, phant
     ],
 )
 def test_bad_arguments_are_refused_at_once(
-    bundled: S2LDMPipeline, phantom: PhantomTriple, arguments: dict[str, object], message: str
+    small: S2LDMPipeline, phantom: PhantomTriple, arguments: dict[str, object], message: str
 ) -> None:
     start = time.monotonic()
     with pytest.raises(InputError, match=message):
-        bundled(phantom.ncct, **arguments)
+        small(phantom.ncct, **arguments)
     assert time.monotonic() - start < 1
 
 
@@ -155,57 +159,57 @@ def test_bad_arguments_are_refused_at_once(
     ("dtype", "int4", "precision 'int4' is unknown"),
 ])  # fmt: skip
 def test_unknown_devices_and_precisions_are_refused(
-    bundled: S2LDMPipeline, phantom: PhantomTriple, field: str, value: str, message: str
+    small: S2LDMPipeline, phantom: PhantomTriple, field: str, value: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        dataclasses.replace(bundled, **{field: value})(phantom.ncct, "arterial")
+        dataclasses.replace(small, **{field: value})(phantom.ncct, "arterial")
 
 
-def test_provenance_says_synthetic_and_names_the_model(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
-    made = bundled(phantom.ncct, "venous", steps=2, seed=4)
+def test_provenance_says_synthetic_and_names_the_model(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
+    made = small(phantom.ncct, "venous", steps=2, seed=4)
     metadata = {key: made.GetMetaData(key) for key in made.GetMetaDataKeys()}
     assert metadata["description"].startswith("SYNTHETIC venous CECT")
-    assert metadata["S2LDM_revision"] == bundled.source.revision
-    assert (metadata["S2LDM_model"], metadata["S2LDM_steps"], metadata["S2LDM_seed"]) == ("bundled", "2", "4")
+    assert metadata["S2LDM_revision"] == small.source.revision
+    assert (metadata["S2LDM_model"], metadata["S2LDM_steps"], metadata["S2LDM_seed"]) == ("small", "2", "4")
 
 
 class LittleMemory(LatentDenoiser):
-    """Refuses tiles above a size, as a card of little memory does."""
+    """Runs out of memory in its first calls, as a card of little memory does."""
 
-    largest = 0
+    failures = 0
 
-    def forward(self, noisy: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
-        if noisy[0, 0].numel() > self.largest:
+    def forward(self, *args: object, **kwargs: object) -> torch.Tensor:
+        if self.failures:
+            self.failures -= 1
             raise torch.OutOfMemoryError("CUDA out of memory (for this test)")
-        return super().forward(noisy, *args, **kwargs)
+        return super().forward(*args, **kwargs)
 
 
-def with_little_memory(bundled: S2LDMPipeline, largest: int) -> S2LDMPipeline:
-    denoiser = LittleMemory(bundled.denoiser.config, 8, 2).eval()
-    denoiser.load_state_dict(bundled.denoiser.state_dict())
-    denoiser.largest = largest
-    return dataclasses.replace(bundled, denoiser=denoiser)
+def with_little_memory(small: S2LDMPipeline, failures: int) -> S2LDMPipeline:
+    denoiser = LittleMemory(small.denoiser.config, 4, 2).eval()
+    denoiser.load_state_dict(small.denoiser.state_dict())
+    denoiser.failures = failures
+    return dataclasses.replace(small, denoiser=denoiser)
 
 
-def test_smaller_tiles_follow_when_memory_runs_out(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
-    tile_of_second_plan = CPU_TILE_BYTES // 4 // (16 * 64)
+def test_smaller_tiles_follow_when_memory_runs_out(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
     with pytest.warns(S2LDMWarning, match="Memory ran out; trying again with cpu, float32, tiles of 48 MiB"):
-        made = with_little_memory(bundled, tile_of_second_plan)(phantom.ncct, "arterial")
-    assert np.abs(hu(made) - hu(bundled(phantom.ncct, "arterial"))).max() <= 1
+        made = with_little_memory(small, 1)(phantom.ncct, "arterial")
+    assert np.abs(hu(made) - hu(small(phantom.ncct, "arterial"))).max() <= 1
 
 
-def test_too_little_memory_for_any_tile_is_an_error(bundled: S2LDMPipeline, phantom: PhantomTriple) -> None:
+def test_too_little_memory_for_any_tile_is_an_error(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(S2LDMError, match="smallest tiles"):
-            with_little_memory(bundled, 1)(phantom.ncct, "arterial")
+            with_little_memory(small, 100)(phantom.ncct, "arterial")
 
 
-def test_a_saved_pipeline_is_loaded_as_it_was(bundled: S2LDMPipeline, phantom: PhantomTriple, tmp_path: Path) -> None:
-    bundled.save_pretrained(tmp_path / "model")
+def test_a_saved_pipeline_is_loaded_as_it_was(small: S2LDMPipeline, phantom: PhantomTriple, tmp_path: Path) -> None:
+    small.save_pretrained(tmp_path / "model")
     again = S2LDMPipeline.from_pretrained(tmp_path / "model", device="cpu", dtype="float32")
-    assert again.config == bundled.config
-    assert np.array_equal(hu(again(phantom.ncct, "arterial")), hu(bundled(phantom.ncct, "arterial")))
+    assert again.config == small.config
+    assert np.array_equal(hu(again(phantom.ncct, "arterial")), hu(small(phantom.ncct, "arterial")))
 
 
 def test_a_pushed_pipeline_is_loaded_from_the_hub(

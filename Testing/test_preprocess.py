@@ -37,19 +37,36 @@ def test_normalising_is_undone_within_the_window() -> None:
     assert normalise(torch.tensor([-200.0, 200.0]), PreprocessConfig()).tolist() == [-1, 1]  # the paper's window
 
 
-def test_sizes_are_multiples_and_the_far_ends_are_air(phantom: PhantomTriple) -> None:
+def test_sizes_are_multiples_and_the_borders_are_air(phantom: PhantomTriple) -> None:
     prepared = preprocess(phantom.ncct, CONFIG, MULTIPLE)
+    assert prepared.grid.size == tuple(prepared.ncct.shape[:1:-1])
     assert all(n % m == 0 for n, m in zip(prepared.ncct.shape[2:], MULTIPLE, strict=True))
-    x, y, z = prepared.grid.size
-    assert prepared.ncct[..., y:, :].sum() == 0 and prepared.ncct[..., x:].sum() == 0
-    assert z == 12
+    for border in (np.s_[..., :8, :], np.s_[..., -8:, :], np.s_[..., :8], np.s_[..., -8:]):
+        assert prepared.ncct[border].mean() < 0.01  # air, but for the table
+    assert prepared.grid.size[2] == 12
+
+
+@pytest.mark.parametrize("spacing", [(2.8, 2.8, 5.0), (1.64, 1.64, 2.5), (0.7, 0.8, 1.25), (2.0, 2.0, 3.0)])
+@pytest.mark.parametrize("cut", [1, 2, 5])
+def test_the_grid_stays_where_it_is_when_the_scan_is_cut(
+    phantom: PhantomTriple, spacing: tuple[float, float, float], cut: int
+) -> None:
+    """Voxels of the shorter scan's working grid are voxels of the longer one's, at the same place of the lattice."""
+    image = sitk.Image(phantom.ncct)
+    image.SetSpacing(spacing)
+    whole, less = (preprocess(scan, CONFIG, MULTIPLE) for scan in (image, image[40:, 30:, cut:]))
+    offset = np.subtract(less.grid.origin, whole.grid.origin) / whole.grid.spacing
+    assert np.allclose(offset, np.rint(offset), atol=1e-4)
+    assert all(round(n) % 32 == 0 for n in offset[:2])
+    assert less.grid.spacing == pytest.approx(whole.grid.spacing)
 
 
 def test_air_around_the_patient_changes_nothing(phantom: PhantomTriple) -> None:
     plain = preprocess(phantom.ncct, CONFIG, MULTIPLE)
-    more = preprocess(padded(phantom.ncct, [13, 7, 3], [5, 22, 2]), CONFIG, MULTIPLE)
-    assert torch.equal(plain.ncct, more.ncct)
-    assert plain.grid.origin == pytest.approx(more.grid.origin)
+    for lower, upper in (([13, 7, 3], [5, 22, 2]), ([1, 2, 1], [0, 0, 0]), ([64, 31, 0], [3, 9, 5])):
+        more = preprocess(padded(phantom.ncct, lower, upper), CONFIG, MULTIPLE)
+        assert torch.equal(plain.ncct, more.ncct)
+        assert plain.grid.origin == pytest.approx(more.grid.origin, abs=1e-6)
 
 
 def test_the_working_spacing_is_reached_and_near_ones_are_left_alone(phantom: PhantomTriple) -> None:
@@ -105,7 +122,7 @@ def test_voxels_beyond_the_window_are_those_of_the_input(phantom: PhantomTriple)
         made = postprocess(np.full((z, y, x), 123.0, np.float32), prepared, CONFIG, detail, phantom.ncct)
         after = sitk.GetArrayFromImage(made)
         assert np.array_equal(after[beyond], before[beyond])
-        centre = (slice(None), slice(50, 70), slice(60, 84))
+        centre = (slice(None), slice(70, 98), slice(84, 118))
         expected = before[centre] + 123 if detail == "native" else np.full_like(before[centre], 123)
         assert np.array_equal(after[centre][~beyond[centre]], expected[~beyond[centre]])
 
@@ -113,12 +130,12 @@ def test_voxels_beyond_the_window_are_those_of_the_input(phantom: PhantomTriple)
 def test_nothing_outside_the_patient_is_touched(phantom: PhantomTriple) -> None:
     """A bright thing on the table, far from the patient, is not the patient's enhancement."""
     wide = padded(phantom.ncct, [0, 0, 0], [0, 40, 0])
-    wide[60:80, 150:153, :] = 40
+    wide[60:80, 200:203, :] = 40
     prepared = preprocess(wide, CONFIG, MULTIPLE)
     x, y, z = prepared.grid.size
     made = postprocess(np.full((z, y, x), 200.0, np.float32), prepared, CONFIG, "native", wide)
     after = sitk.GetArrayFromImage(made)
-    assert (after[:, 150:153, 60:80] == 40).all()
+    assert (after[:, 200:203, 60:80] == 40).all()
 
 
 def test_a_float_volume_is_rounded_and_the_input_is_kept(phantom: PhantomTriple) -> None:

@@ -71,7 +71,8 @@ def _write(args: argparse.Namespace, autoencoder: torch.nn.Module, denoiser: tor
     provenance = {
         "data": "TCIA HCC-TACE-Seg (CC BY 4.0), LIDC-IDRI-0001 (CC BY 3.0), TotalSegmentator test data (Apache-2.0), "
         "procedural phantoms",
-        "training": f"{args.autoencoder_steps} + {args.denoiser_steps} steps on {platform.machine()} CPU, seed 0",
+        "training": f"{args.autoencoder_steps} autoencoder and {args.denoiser_steps} denoiser steps"
+        f"{' after those of the weights it went on from' if args.start else ''}, {platform.machine()} CPU, seed 0",
         "intended use": "demonstration and research; not a medical device",
     }
     parts = ((autoencoder, AUTOENCODER, "autoencoder"), (denoiser, DENOISER, "denoiser"))

@@ -16,14 +16,8 @@ import SimpleITK as sitk
 
 AIR_HU = -1024
 MAX_HU = 3071
-TISSUE_WINDOW_HU = (
-    -160,
-    240,
-)  # lung and air count as one, bone as one: only soft tissue and its borders steer
-BORDER_WINDOW_HU = (
-    -160,
-    30,
-)  # every soft tissue saturates, enhanced or not: only its border to fat and lung is left
+TISSUE_WINDOW_HU = (-160, 240)  # lung and air count as one, bone as one: soft tissue and its borders steer
+BORDER_WINDOW_HU = (-160, 30)  # every soft tissue saturates, enhanced or not: only its border to fat and lung is left
 
 
 @dataclass(frozen=True)

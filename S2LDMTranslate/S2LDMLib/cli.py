@@ -12,7 +12,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,16 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     try:
         return args.command(args, stop)
-    except S2LDMError as error:
-        message, code = str(error), error.exit_code
-    except KeyboardInterrupt:
-        message, code = "Cancelled; nothing was written.", Cancelled.exit_code
-    except Exception as error:
-        message, code = f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
-    if args.debug:
-        traceback.print_exc()
-    print(f"s2ldm: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    except (Exception, KeyboardInterrupt) as error:
+        if args.debug:
+            traceback.print_exc()
+        message, code = _explain(error)
+        print(f"s2ldm: {' '.join(message.split())}", file=sys.stderr)
+        return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Message and exit code."""
+    if isinstance(error, S2LDMError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "Cancelled; nothing was written.", Cancelled.exit_code
+    return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
@@ -125,11 +131,11 @@ def _translate(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> i
         check_output_path(args.preview, args.overwrite, (".png",))
     image = read_volume(args.input, args.series)
     pipeline = _load(args)
-    show = _progress(args.progress)
-    synthetic = pipeline(
-        image, args.phase, steps=args.steps, seed=args.seed, detail=args.detail,
-        on_progress=show, should_cancel=should_cancel,
-    )  # fmt: skip
+    with _progress(args.progress) as show:
+        synthetic = pipeline(
+            image, args.phase, steps=args.steps, seed=args.seed, detail=args.detail,
+            on_progress=show, should_cancel=should_cancel,
+        )  # fmt: skip
     write_volume(synthetic, args.output, args.overwrite, _metadata(synthetic))
     if args.preview:
         from .preview import compare_picture, write_picture
@@ -175,7 +181,8 @@ def _demo(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     pipeline, made = _load(args), {}
     for phase in pipeline.config.phases:
         start = time.monotonic()
-        made[phase] = pipeline(image, phase, on_progress=_progress(args.progress), should_cancel=should_cancel)
+        with _progress(args.progress) as show:
+            made[phase] = pipeline(image, phase, on_progress=show, should_cancel=should_cancel)
         write_volume(made[phase], args.out / f"{phase}.nrrd", overwrite=True, metadata=_metadata(made[phase]))
         print(f"{args.out / f'{phase}.nrrd'}  ({time.monotonic() - start:.1f} s)", flush=True)
     write_picture(compare_picture(image, made), args.out / "compare.png")
@@ -202,21 +209,25 @@ def _metadata(image: sitk.Image) -> dict[str, str]:
     return {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith(("S2LDM", "description"))}
 
 
-def _progress(kind: str) -> Callable[[Progress], None] | None:
+@contextmanager
+def _progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
     """A bar on standard error, or one JSON object a line on standard output."""
-    if kind == "none":
-        return None
+    unfinished = False
 
     def as_json(progress: Progress) -> None:
         line = {"stage": progress.stage, "fraction": round(progress.fraction, 4), "remaining_s": progress.remaining}
         print(json.dumps(line), flush=True)
 
     def as_bar(progress: Progress) -> None:
+        nonlocal unfinished
+        unfinished = progress.fraction < 1
         filled = round(30 * progress.fraction)
         remaining = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"
         line = f"\r[{'#' * filled}{'.' * (30 - filled)}] {progress.fraction:4.0%}  {progress.stage:<12}{remaining:<14}"
-        print(line, end="" if progress.fraction < 1 else "\n", file=sys.stderr, flush=True)
+        print(line, end="" if unfinished else "\n", file=sys.stderr, flush=True)
 
-    return as_json if kind == "json" else as_bar
-
-
+    try:
+        yield {"json": as_json, "bar": as_bar, "none": None}[kind]
+    finally:
+        if unfinished:
+            print(file=sys.stderr)

@@ -163,6 +163,7 @@ class S2LDMPipeline:
         most = self.scheduler.config.train_timesteps
         if not 1 <= steps <= most:
             raise InputError(f"{steps} sampling steps are impossible. Use 1 to {most}.")
+        next(plans(self.device, self.dtype))  # refuses an unknown device or precision
 
     def _multiple(self) -> tuple[int, int, int]:
         return self.denoiser.multiple if isinstance(self.denoiser, LatentDenoiser) else (1, 1, 1)
@@ -177,7 +178,7 @@ class S2LDMPipeline:
                 warnings.warn(f"Memory ran out; trying again with {plan}.", S2LDMWarning, stacklevel=3)
             try:
                 run = Translation(self.config, self.autoencoder, self.denoiser, self.scheduler, plan, report)
-                return run(prepared.ncct, prepared.grid.size, phase, steps, seed, detail)
+                return run(prepared.ncct, phase, steps, seed, detail)
             except S2LDMError:
                 raise
             except (RuntimeError, MemoryError) as error:

@@ -18,7 +18,8 @@ def postprocess(
 
     Args:
         output_hu: float32 (Z, Y, X) on the working grid. With ``detail="native"`` it is the decoded enhancement
-            D(z) - D(z_n), which is added to the NCCT; with ``"model"`` it is the decoded CECT D(z) itself.
+            D(z) - D(z_n), which is added to the NCCT where it is positive: contrast medium never lowers HU. With
+            ``"model"`` it is the decoded CECT D(z) itself.
         prepared: what :func:`~S2LDMLib.preprocess.preprocess` returned.
         config: the model's preprocessing.
         image: the input, whose geometry the result has exactly.
@@ -36,7 +37,7 @@ def postprocess(
         part = (slice(start, min(start + SLAB, z.stop)), y, x)
         ncct = result[part]
         values = sitk.GetArrayFromImage(_onto(field, source, part))
-        made = ncct + values if detail == "native" else values
+        made = ncct + np.maximum(values, 0) if detail == "native" else values
         represented = (ncct > low) & (ncct < high)
         result[part] = np.where(represented, np.rint(np.clip(made, -1024, 32767)), ncct).astype(np.int16)
     return _restore(prepared.source, result, image)

@@ -1,8 +1,8 @@
 """From an NCCT on its own grid to the network's input on the working grid.
 
-Axes are put in LPS order without interpolation, the patient is cut out with a fixed margin of air, thin voxels are
-averaged, the working spacing is reached by linear interpolation where it is still far, and HU are windowed. All of it
-is anchored at the patient and not at the field of view: more or less air around the patient changes nothing.
+Axes are put in LPS order without interpolation, the patient is cut out with a margin of air, thin voxels are averaged,
+the working spacing is reached by linear interpolation where it is still far, and HU are windowed. All of it is anchored
+at a lattice fixed in space and not at the field of view: more or less air, or slices, around a place change nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .config import PreprocessConfig
 from .errors import InputError
 
 AIR_HU = -1024
+TINY = 1e-6  # of a cell: rounding errors must not move the grid
 
 Box = tuple[slice, slice, slice]
 
@@ -50,8 +51,8 @@ class Grid:
 class Prepared:
     """The patient as the network sees it.
 
-    ncct: normalised volume [1, 1, Z, Y, X], padded with air at the far ends to the sizes that the network needs.
-    grid: the working grid of its first, unpadded part.
+    ncct: normalised volume [1, 1, Z, Y, X]; its sizes are multiples of what the network needs.
+    grid: the working grid.
     source: the whole input in LPS axis order, int16 HU, on its own grid.
     box: where in ``source`` the patient is; nothing outside it is ever changed.
     """
@@ -90,12 +91,11 @@ def preprocess(image: sitk.Image, config: PreprocessConfig, multiple: tuple[int,
     box = body_box(source)
     if box is None:
         raise InputError("No patient was found in the volume: nothing is above -300 HU. Is it a CT in HU?")
-    patient, box = _cut(source, box, config.margin)
-    working = _resample(patient, config)
+    axes = [_plan_axis(source, axis, box[2 - axis], config, multiple[2 - axis]) for axis in range(3)]
+    working = _resample(_cut(source, axes), axes)
     array = sitk.GetArrayFromImage(working).astype(np.float32)
-    padding = [(0, -size % m) for size, m in zip(array.shape, multiple, strict=True)]
-    array = np.pad(array, padding, constant_values=AIR_HU)
-    return Prepared(normalise(torch.from_numpy(array)[None, None], config), Grid.of(working), source, box)
+    x, y, z = (axis.changed for axis in axes)
+    return Prepared(normalise(torch.from_numpy(array)[None, None], config), Grid.of(working), source, (z, y, x))
 
 
 def _to_int16(image: sitk.Image) -> sitk.Image:
@@ -106,45 +106,73 @@ def _to_int16(image: sitk.Image) -> sitk.Image:
     return sitk.Clamp(image, sitk.sitkInt16, -32768, 32767)
 
 
-def _cut(source: sitk.Image, box: Box, margin: float) -> tuple[sitk.Image, Box]:
-    """The box and its in-plane margin as a volume, air where the field of view ends; and the box without that air."""
-    start, stop = [s.start for s in reversed(box)], [s.stop for s in reversed(box)]
-    for axis in (0, 1):
-        width = math.ceil(margin / source.GetSpacing()[axis])
-        start[axis] -= width
-        stop[axis] += width
-    inner_start = [max(0, a) for a in start]
-    inner_stop = [min(n, b) for n, b in zip(source.GetSize(), stop, strict=True)]
-    inside = source[tuple(slice(a, b) for a, b in zip(inner_start, inner_stop, strict=True))]
-    lower = [a - b for a, b in zip(inner_start, start, strict=True)]
-    upper = [b - a for a, b in zip(inner_stop, stop, strict=True)]
-    x, y, z = (slice(a, b) for a, b in zip(inner_start, inner_stop, strict=True))
-    return sitk.ConstantPad(inside, lower, upper, AIR_HU), (z, y, x)
+@dataclass(frozen=True)
+class _Axis:
+    """The working grid along one axis.
+
+    needed: voxels of the source to cut out, a whole number of ``factor``; they may reach beyond the source.
+    changed: the part of the source that may be changed.
+    factor: voxels that are averaged into one.
+    spacing, count: of the working grid, mm and voxels.
+    offset: where its first voxel lies, in averaged voxels.
+    """
+
+    needed: slice
+    changed: slice
+    factor: int
+    spacing: float
+    count: int
+    offset: float
 
 
-def _resample(image: sitk.Image, config: PreprocessConfig) -> sitk.Image:
-    """Average thin voxels, then interpolate the axes that are still too far from the working spacing."""
-    if config.spacing is None:
-        return image
-    ratio = [target / own for target, own in zip(config.spacing, image.GetSpacing(), strict=True)]
-    factors = [min(max(1, round(r)), n) for r, n in zip(ratio, image.GetSize(), strict=True)]
+def _plan_axis(source: sitk.Image, axis: int, box: slice, config: PreprocessConfig, multiple: int) -> _Axis:
+    """Lay the working grid over the patient, on a lattice of ``multiple`` working voxels that is fixed in space.
+
+    A network with pooling gives a voxel the same result only where the voxel lies at the same place of its grid.
+    """
+    own = source.GetSpacing()[axis]
+    origin = np.dot(source.GetOrigin(), np.reshape(source.GetDirection(), (3, 3))[:, axis])
+    # Index of the source's first voxel on the lattice; a quarter keeps half-integer origins away from rounding.
+    shift = math.floor(origin / own + 0.25)
+    target = config.spacing[axis] if config.spacing else own
+    factor = max(1, round(target / own))
+    averaged = factor * own
+    spacing = averaged if abs(averaged / target - 1) <= config.spacing_tolerance else target
+    margin = 0 if axis == 2 else math.ceil(config.margin / own)
+    start, stop = box.start - margin, box.stop + margin
+    cell = multiple * spacing
+    low = math.floor((start + shift) * own / cell + TINY) * cell
+    count = multiple * math.ceil(((stop + shift) * own - low) / cell - TINY)
+    first = math.floor(low / averaged + TINY) * factor
+    blocks = math.ceil((low + count * spacing - first * own) / averaged - TINY)
+    offset = (low - first * own) / averaged + (spacing / averaged - 1) / 2
+    needed = slice(first - shift, first - shift + blocks * factor)
+    changed = slice(max(0, start), min(source.GetSize()[axis], stop))
+    return _Axis(needed, changed, factor, spacing, count, offset)
+
+
+def _cut(source: sitk.Image, axes: list[_Axis]) -> sitk.Image:
+    """The needed part of the source: air beyond it in the plane, the patient's end slices again beyond them."""
+    parts = [
+        slice(max(0, a.needed.start), min(n, a.needed.stop)) for a, n in zip(axes[:2], source.GetSize(), strict=False)
+    ]
+    parts.append(axes[2].changed)  # slices of air beyond the patient must not be averaged into the last ones
+    lower = [part.start - a.needed.start for part, a in zip(parts, axes, strict=True)]
+    upper = [a.needed.stop - part.stop for part, a in zip(parts, axes, strict=True)]
+    image = sitk.ZeroFluxNeumannPad(source[tuple(parts)], [0, 0, lower[2]], [0, 0, upper[2]])
+    return sitk.ConstantPad(image, [*lower[:2], 0], [*upper[:2], 0], AIR_HU)
+
+
+def _resample(image: sitk.Image, axes: list[_Axis]) -> sitk.Image:
+    """Average blocks, then interpolate the axes that are still too far from the working spacing."""
+    factors = [a.factor for a in axes]
     if max(factors) > 1:
-        image = _average(image, factors)
-    own = image.GetSpacing()
-    pairs = list(zip(own, config.spacing, strict=True))
-    spacing = [a if abs(a / b - 1) <= config.spacing_tolerance else b for a, b in pairs]
-    if spacing == list(own):
+        image = sitk.BinShrink(image, factors)
+    spacing, size = [a.spacing for a in axes], [a.count for a in axes]
+    if np.allclose(spacing, image.GetSpacing(), rtol=1e-9) and size == list(image.GetSize()):
         return image
-    size = [max(1, round(n * a / b)) for n, a, b in zip(image.GetSize(), own, spacing, strict=True)]
-    first = [(b / a - 1) / 2 for a, b in zip(own, spacing, strict=True)]
-    origin = image.TransformContinuousIndexToPhysicalPoint(first)
+    origin = image.TransformContinuousIndexToPhysicalPoint([a.offset for a in axes])
     return sitk.Resample(
         image, size, sitk.Transform(), sitk.sitkLinear, origin, spacing, image.GetDirection(), AIR_HU,
         sitk.sitkFloat32, useNearestNeighborExtrapolator=True,
     )  # fmt: skip
-
-
-def _average(image: sitk.Image, factors: list[int]) -> sitk.Image:
-    """Block averages. ITK drops an incomplete last block, so the last plane is repeated to complete it."""
-    missing = [-n % f for n, f in zip(image.GetSize(), factors, strict=True)]
-    return sitk.BinShrink(sitk.ZeroFluxNeumannPad(image, [0, 0, 0], missing), factors)

@@ -36,10 +36,8 @@ class Translation:
         self.config, self.scheduler, self.plan, self.report = config, scheduler, plan, report
 
     @torch.inference_mode()
-    def __call__(
-        self, ncct: Tensor, size: tuple[int, ...], phase: int, steps: int, seed: int, detail: str
-    ) -> np.ndarray:
-        """Normalised NCCT [1, 1, Z, Y, X] to HU, or to the enhancement in HU, cut to ``size`` (x, y, z)."""
+    def __call__(self, ncct: Tensor, phase: int, steps: int, seed: int, detail: str) -> np.ndarray:
+        """Normalised NCCT [1, 1, Z, Y, X] to HU, or with ``native`` detail to the enhancement in HU, (Z, Y, X)."""
         precision = torch.autocast(self.plan.device.type, self.plan.dtype, enabled=self.plan.dtype != torch.float32)
         with precision, torch.backends.cudnn.flags(benchmark=False, deterministic=True):
             z_n = self.encode(ncct)
@@ -50,7 +48,7 @@ class Translation:
         if detail == "model":
             window, level = self.config.preprocess.window, self.config.preprocess.level
             output += level - window / 2 - low * window / (high - low)
-        return output[0, 0, : size[2], : size[1], : size[0]].numpy()
+        return output[0, 0].numpy()
 
     def encode(self, ncct: Tensor) -> Tensor:
         """E in tiles: [1, 1, Z, Y, X] on the CPU to z_n [1, C, Z', Y', X'] on the device."""
