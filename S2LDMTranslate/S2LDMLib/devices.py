@@ -90,11 +90,17 @@ def choose_tile(
     whole planes are too large, smaller squares.
     """
     voxels = budget // bytes_per_latent
-    fewest = max(4, halo[0])
-    y, x = shape[1], shape[2]
-    step = multiple[1]
-    while (fewest + 2 * halo[0]) * (y + 2 * halo[1]) * (x + 2 * halo[2]) > voxels and max(y, x) > step:
-        y, x = (max(step, -(-(n // 2) // step) * step) if n == max(y, x) else n for n in (y, x))
-    plane = min(y + 2 * halo[1], shape[1]) * min(x + 2 * halo[2], shape[2])
-    z = min(shape[0], max(fewest, min(16, voxels // plane - 2 * halo[0])))
+    fewest, step = max(4, halo[0]), multiple[1]
+    y, x = shape[1:]
+
+    def plane() -> int:
+        """Voxels of one plane of a tile with its halo, which ends where the volume does."""
+        return min(y + 2 * halo[1], shape[1]) * min(x + 2 * halo[2], shape[2])
+
+    while (fewest + 2 * halo[0]) * plane() > voxels and max(y, x) > step:
+        if y >= x:
+            y = max(step, -(-(y // 2) // step) * step)
+        else:
+            x = max(step, -(-(x // 2) // step) * step)
+    z = min(shape[0], max(fewest, min(16, voxels // plane() - 2 * halo[0])))
     return z, y, x
