@@ -220,6 +220,8 @@ def _progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
 
     def as_bar(progress: Progress) -> None:
         nonlocal unfinished
+        if progress.fraction == 0:  # the input may still be refused, in one line
+            return
         unfinished = progress.fraction < 1
         filled = round(30 * progress.fraction)
         remaining = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"

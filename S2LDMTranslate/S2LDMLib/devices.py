@@ -91,16 +91,18 @@ def choose_tile(
     """
     voxels = budget // bytes_per_latent
     fewest, step = max(4, halo[0]), multiple[1]
-    y, x = shape[1:]
 
-    def plane() -> int:
+    def plane(y: int, x: int) -> int:
         """Voxels of one plane of a tile with its halo, which ends where the volume does."""
         return min(y + 2 * halo[1], shape[1]) * min(x + 2 * halo[2], shape[2])
 
-    while (fewest + 2 * halo[0]) * plane() > voxels and max(y, x) > step:
-        if y >= x:
-            y = max(step, -(-(y // 2) // step) * step)
-        else:
-            x = max(step, -(-(x // 2) // step) * step)
-    z = min(shape[0], max(fewest, min(16, voxels // plane() - 2 * halo[0])))
-    return z, y, x
+    def half(n: int) -> int:
+        return max(step, -(-(n // 2) // step) * step)
+
+    y, x = shape[1:]
+    while (fewest + 2 * halo[0]) * plane(y, x) > voxels:
+        smaller = (half(y), x) if y >= x else (y, half(x))
+        if plane(*smaller) >= plane(y, x):  # all halo: more tiles would only repeat the work
+            break
+        y, x = smaller
+    return min(shape[0], max(fewest, min(16, voxels // plane(y, x) - 2 * halo[0]))), y, x

@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 import struct
+import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,8 +101,10 @@ def check_output_path(path: str | Path, overwrite: bool, suffixes: Sequence[str]
         raise InputError(f"{path} exists. Give another output file, or allow it with --overwrite.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist. Create it or give another output file.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"The folder {path.parent} is not writable. Give an output file in another folder.")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()  # os.access does not know all reasons
+    except OSError:
+        raise InputError(f"The folder {path.parent} is not writable. Give an output file in another folder.") from None
 
 
 def _suffix(path: Path, suffixes: Sequence[str]) -> str | None:
