@@ -104,6 +104,15 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_volume_that_is_no_ct_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    file, out = tmp_path / "flat.nrrd", tmp_path / "o.nrrd"
+    sitk.WriteImage(sitk.Image(64, 64, 10, sitk.sitkInt16), str(file))
+    done = s2ldm("translate", file, out, "--phase", "venous")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "constant" in done.stderr
+    assert not out.exists()
+
+
 def test_debug_adds_the_traceback(tmp_path: Path) -> None:
     done = s2ldm("translate", "absent.nrrd", tmp_path / "o.nrrd", "--phase", "venous", "--debug")
     assert done.returncode == 2
