@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
 import torch
+from hub_samples import hub_for_client, make_model, write_files
+from hub_server import HubServer
 from S2LDMLib.autoencoder import SyncreticAutoencoder
 from S2LDMLib.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
 from S2LDMLib.denoiser import LatentDenoiser
@@ -57,3 +60,20 @@ def real_ncct() -> sitk.Image:
     if not file.exists():
         pytest.skip(f"real data is absent: {file}")
     return sitk.ReadImage(str(file))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a folder that the Hub takes for a model."""
+    return make_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def folder(model: dict[str, bytes], tmp_path: Path) -> Path:
+    return write_files(tmp_path / "local", model)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    with hub_for_client(monkeypatch, tmp_path) as running:
+        yield running

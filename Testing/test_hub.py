@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 import torch
 from hub_repos import blob_id
-from hub_samples import DENOISER, REPO, files_of, hub_for_client, make_model, make_network, write_files
+from hub_samples import DENOISER, REPO, files_of, make_network
 from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib import hub
@@ -23,22 +22,6 @@ from S2LDMLib.weights import load_weights, weights_digest
 
 # The client's own upload passes an argument that its HTTP library is about to rename.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return make_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def folder(model: dict[str, bytes], tmp_path: Path) -> Path:
-    return write_files(tmp_path / "local", model)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with hub_for_client(monkeypatch, tmp_path) as running:
-        yield running
 
 
 # Download

@@ -8,34 +8,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_samples import DENOISER, REPO, hub_for_client, make_model, message_of, write_files
+from hub_samples import DENOISER, REPO, message_of
 from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib import hub
 from S2LDMLib.errors import DownloadError, ModelError
 from S2LDMLib.hub import BUNDLED, check_format, push_to_hub, resolve_model
 from S2LDMLib.weights import weights_digest
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return make_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def folder(model: dict[str, bytes], tmp_path: Path) -> Path:
-    return write_files(tmp_path / "local", model)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with hub_for_client(monkeypatch, tmp_path) as running:
-        yield running
-
 
 # Out of reach
 

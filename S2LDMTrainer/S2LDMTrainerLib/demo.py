@@ -18,10 +18,11 @@ from S2LDMLib.config import (
     ModelConfig,
     PreprocessConfig,
     SchedulerConfig,
-    save_config,
 )
+from S2LDMLib.denoiser import LatentDenoiser
+from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.scheduler import LatentScheduler
-from S2LDMLib.weights import load_weights, save_weights
+from S2LDMLib.weights import load_weights
 
 from .autoencoder_training import train_autoencoder
 from .data import load_cases
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _write(args: argparse.Namespace, autoencoder: torch.nn.Module, denoiser: torch.nn.Module) -> None:
+def _write(args: argparse.Namespace, autoencoder: SyncreticAutoencoder, denoiser: LatentDenoiser) -> None:
     provenance = {
         "data": "TCIA HCC-TACE-Seg (CC BY 4.0), LIDC-IDRI-0001 (CC BY 3.0), TotalSegmentator test data (Apache-2.0), "
         "procedural phantoms",
@@ -75,15 +76,8 @@ def _write(args: argparse.Namespace, autoencoder: torch.nn.Module, denoiser: tor
         f"{' after those of the weights it went on from' if args.start else ''}, {platform.machine()} CPU, seed 0",
         "intended use": "demonstration and research; not a medical device",
     }
-    parts = ((autoencoder, AUTOENCODER, "autoencoder"), (denoiser, DENOISER, "denoiser"))
-    for module, config, name in parts:
-        (args.out / name).mkdir(parents=True, exist_ok=True)
-        save_config(config, args.out / name / "config.json")
-        save_weights(module, args.out / name / "model.safetensors", torch.float16)
-    (args.out / "scheduler").mkdir(exist_ok=True)
-    save_config(SCHEDULER, args.out / "scheduler" / "config.json")
-    model = ModelConfig(name="S2LDM demo", preprocess=PREPROCESS, provenance=provenance)
-    save_config(model, args.out / "config.json")
+    config = ModelConfig(name="S2LDM demo", preprocess=PREPROCESS, provenance=provenance)
+    S2LDMPipeline(config, autoencoder, denoiser, LatentScheduler(SCHEDULER)).save_pretrained(args.out, torch.float16)
 
 
 if __name__ == "__main__":

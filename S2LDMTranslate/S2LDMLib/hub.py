@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from .config import FORMAT_VERSION
 from .errors import DownloadError, ModelError, S2LDMError
 from .weights import (
     CONFIG_FILES,
@@ -35,7 +36,6 @@ from .weights import (
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-SUPPORTED_FORMAT = 1
 BUNDLED = "bundled"
 
 Progress = Callable[[float, str], None]
@@ -308,9 +308,9 @@ def _check_version(folder: Path) -> None:
     version = _read_json(config).get("format_version")
     if type(version) is not int or version < 1:
         raise ModelError(f"{config} has no valid format_version. Give a model that S2LDM has saved.")
-    if version > SUPPORTED_FORMAT:
+    if version > FORMAT_VERSION:
         raise ModelError(
-            f"{config} has format {version}, but this S2LDM reads formats up to {SUPPORTED_FORMAT}. "
+            f"{config} has format {version}, but this S2LDM reads formats up to {FORMAT_VERSION}. "
             "Update S2LDM."
         )
 
