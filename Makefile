@@ -3,7 +3,7 @@
 # make test                       the fast tests
 # make test-slow                  the slow ones
 # make benchmark INPUT=ncct.nii.gz
-# make model DATA=folder          train the bundled model again
+# make model DATA=folder          prepare the data and train the demonstration model; RESUME=--resume goes on
 #
 # TORCH names the build of PyTorch, e.g. TORCH="torch==2.13.0 --index-url ..." for another one.
 PYTHON ?= python3
@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/s2ldm demo --out demo $(if $(INPUT),--input "$(INPUT)")
 
 test: $(READY)
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
@@ -39,8 +39,10 @@ benchmark: $(READY)
 	$(BIN)/python Testing/benchmark.py $(if $(INPUT),"$(INPUT)")
 
 model: $(READY)
-	$(BIN)/python -m S2LDMTrainerLib.prepare --data $(DATA) --out data/prepared
-	$(BIN)/python -m S2LDMTrainerLib.demo --data data/prepared --out S2LDMTranslate/Resources/Models/demo
+	$(BIN)/s2ldm-train prepare $(DATA)/pairs data/prepared --patient '(HCC_\d+)_' --spacing 1.5 1.5 5 --split none \
+	  --cect-only $(DATA)/cect_only --labelled $(DATA)/labelled --recolour 4 --phantoms 6 --jobs 2
+	$(BIN)/s2ldm-train train data/prepared runs/demo --preset demo $(RESUME)
+	@echo "runs/demo/model is the model; 's2ldm-train evaluate' scores it"
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 
+import yaml
+
 _LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".ckpt")
+_LICENCES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "other")
 
 
 @dataclass
@@ -53,3 +57,42 @@ def tree_entry(path: str, content: bytes) -> dict[str, object]:
     if is_lfs(path):
         entry["lfs"] = {"oid": entry["oid"], "size": len(content), "pointerSize": 134}
     return entry
+
+
+def front_matter_errors(card: str) -> list[str]:
+    """Return what the Hub would say against a card's front matter; its own list of licences is longer."""
+    match = re.match(r"---\r?\n(.*?)\r?\n---\s", card, re.DOTALL)
+    try:
+        data = yaml.safe_load(match[1]) if match else {}
+    except yaml.YAMLError as error:
+        return [f"YAML cannot be parsed: {error}"]
+    if not isinstance(data, dict):
+        return ["The front matter must be an object"]
+    errors = [
+        f'"{name}" must be an array of strings'
+        for name in ("tags", "datasets", "metrics")
+        if not all(isinstance(item, str) for item in data.get(name) or [])
+    ]
+    if data.get("license", "other") not in _LICENCES:
+        errors.append(f'"license" must be one of [{", ".join(_LICENCES)}]')
+    if data.get("pipeline_tag", "image-to-image") not in ("image-to-image", "image-segmentation", "other"):
+        errors.append('"pipeline_tag" must be a known task')
+    for index, model in enumerate(data.get("model-index") or []):
+        errors += [f'"model-index[{index}].{name}" is required' for name in _missing_of_model(model)]
+    return errors
+
+
+def _missing_of_model(model: dict[str, object]) -> list[str]:
+    """The required fields of the model-index specification (modelcard.md of the Hub's documentation)."""
+    missing = [name for name in ("name", "results") if not model.get(name)]
+    for number, result in enumerate(model.get("results") or []):
+        required = {"task": ("type",), "dataset": ("type", "name")}
+        missing += [
+            f"results[{number}].{part}.{name}"
+            for part, names in required.items()
+            for name in names
+            if not isinstance(result.get(part, {}).get(name), str)
+        ]
+        for metric in result.get("metrics") or [{}]:
+            missing += [f"results[{number}].metrics.{name}" for name in ("type", "value") if metric.get(name) is None]
+    return missing

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hub_repos import Repo, blob_id, is_lfs, tree_entry
+from hub_repos import Repo, blob_id, front_matter_errors, is_lfs, tree_entry
 
 _REPO = r"(?P<repo>[^/]+/[^/]+)"
 
@@ -38,6 +38,7 @@ class HubServer:
         self.repos: dict[str, Repo] = {}
         self.tokens = {"hf_valid"}
         self.read_only_tokens = {"hf_read"}
+        self.foreign = {"others"}  # owners in whose name nobody here may write
         self.lfs: dict[str, bytes] = {}
         self.log: list[Request] = []
         self.cut_once: dict[str, int] = {}  # sha256 of a large file: bytes to send before hanging up, once
@@ -214,29 +215,35 @@ class _Handler(BaseHTTPRequestHandler):
 
     # Upload
 
-    def _writable(self, repo_id: str | None = None) -> bool:
+    def _writable(self, repo_id: str, must_exist: bool = True) -> bool:
         if self._token() in self.hub.read_only_tokens:
             self._fail(403, "", "This token has no write permission")
         elif self._token() not in self.hub.tokens:
             self._fail(401, "", "Invalid username or password.")
-        elif repo_id is not None and repo_id not in self.hub.repos:
+        elif repo_id.split("/")[0] in self.hub.foreign:
+            self._fail(403, "", "You don't have the rights to write under this namespace")
+        elif must_exist and repo_id not in self.hub.repos:
             self._fail(404, "RepoNotFound", "Repository not found")
         else:
             return True
         return False
 
     def create(self) -> None:
-        if not self._writable():
-            return
         asked = json.loads(self.body)
         repo_id = f"{asked['organization']}/{asked['name']}"
+        if not self._writable(repo_id, must_exist=False):
+            return
         exists = repo_id in self.hub.repos
         if not exists:
             self.hub.repos[repo_id] = Repo(private=asked.get("visibility") == "private")
         self._json({"url": f"{self.hub.endpoint}/{repo_id}", "name": repo_id}, 409 if exists else 200)
 
     def validate_yaml(self) -> None:
-        self._json({"errors": [], "warnings": []})
+        errors = front_matter_errors(json.loads(self.body)["content"])
+        if errors and self.headers.get("Accept") == "text/plain":
+            return self._send(400, "\n".join(f"- Error: {error}" for error in errors).encode())
+        content = {"errors": [{"message": error} for error in errors], "warnings": []}
+        return self._json(content, 400 if errors else 200)
 
     def preupload(self, repo: str, rev: str) -> None:
         if self._writable(repo):

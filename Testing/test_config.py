@@ -18,7 +18,7 @@ from S2LDMLib.config import (
 from S2LDMLib.errors import ModelError
 
 CONFIGS = [
-    ModelConfig(1, "m", ("venous",), PreprocessConfig(spacing=(1.5, 1.5, 5.0)), {"data": "none"}),
+    ModelConfig(1, "m", ("venous",), PreprocessConfig(spacing=(1.5, 1.5, 5.0)), provenance={"data": "none"}),
     ModelConfig(),
     AutoencoderConfig(),
     DenoiserConfig(window=(8, 16, 16)),

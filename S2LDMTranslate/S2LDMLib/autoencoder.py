@@ -8,6 +8,8 @@ Source: arXiv 2406.13977 (syncretic encoder, E and D); van den Oord et al., arXi
 
 from __future__ import annotations
 
+import math
+
 import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
@@ -74,13 +76,12 @@ class SyncreticAutoencoder(nn.Module):
             down += [_strided(cin, cout, stride, config.kernel_z, transposed=False, last=False), *units]
             units = [ResidualUnit(cout, kernel) for _ in range(config.residual_units)]
             up = [*units, _strided(cout, cin, stride, config.kernel_z, transposed=True, last=level == 0), *up]
-        deepest = config.channels[-1]
-        self.encoder = nn.Sequential(
-            *down, Convolution(3, deepest, config.latent_channels, kernel_size=kernel, conv_only=True)
-        )
-        self.decoder = nn.Sequential(
-            Convolution(3, config.latent_channels, deepest, kernel_size=kernel, conv_only=True), *up
-        )
+        self.encoder: nn.Module = nn.Identity()
+        self.decoder: nn.Module = nn.Identity()
+        if config.channels:
+            last = (config.channels[-1], config.latent_channels)
+            self.encoder = nn.Sequential(*down, Convolution(3, *last, kernel_size=kernel, conv_only=True))
+            self.decoder = nn.Sequential(Convolution(3, *reversed(last), kernel_size=kernel, conv_only=True), *up)
         self.codebook = Codebook(config.num_embeddings, config.latent_channels) if config.num_embeddings else None
         shape = (1, config.latent_channels, 1, 1, 1)
         self.register_buffer("latent_mean", torch.zeros(shape))
@@ -89,7 +90,7 @@ class SyncreticAutoencoder(nn.Module):
     @property
     def stride(self) -> Triple:
         """Voxels of the volume per latent voxel, (z, y, x)."""
-        z, y, x = (int(torch.tensor(axis).prod()) for axis in zip(*self.config.strides, strict=True))
+        z, y, x = (math.prod(stride[axis] for stride in self.config.strides) for axis in range(3))
         return z, y, x
 
     def encode(self, x: Tensor) -> Tensor:
@@ -112,6 +113,8 @@ class SyncreticAutoencoder(nn.Module):
 
     def _layers(self) -> list[tuple[Triple, Triple]]:
         """(kernel, stride) of the encoder's convolutions, first to last; the decoder mirrors them."""
+        if not self.config.channels:
+            return []
         plain: tuple[Triple, Triple] = ((self.config.kernel_z, 3, 3), (1, 1, 1))
         layers: list[tuple[Triple, Triple]] = []
         for stride in self.config.strides:

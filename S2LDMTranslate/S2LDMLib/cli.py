@@ -1,88 +1,41 @@
-"""The command line: ``s2ldm translate``, ``s2ldm info``, ``s2ldm demo``.
+"""The command line: ``s2ldm translate``, ``check``, ``demo``, and those about models (:mod:`S2LDMLib.model_commands`).
 
-Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 cancelled. An error is one line on standard error.
+Exit codes and errors: see :mod:`S2LDMLib.console`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
-import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import __version__
 from .config import PHASES
-from .errors import Cancelled, S2LDMError, S2LDMWarning
+from .console import common_options, run_command
+from .errors import InputError
+from .model_commands import add_download, add_info, show_download
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
     from .pipeline import S2LDMPipeline
     from .progress import Progress
+    from .region import Region
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    stop = _StopOnSignal()
-    warnings.showwarning = _show_warning
-    try:
-        return args.command(args, stop)
-    except (Exception, KeyboardInterrupt) as error:
-        if args.debug:
-            traceback.print_exc()
-        message, code = _explain(error)
-        print(f"s2ldm: {' '.join(message.split())}", file=sys.stderr)
-        return code
-
-
-def _explain(error: BaseException) -> tuple[str, int]:
-    """Message and exit code."""
-    if isinstance(error, S2LDMError):
-        return str(error), error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return "Cancelled; nothing was written.", Cancelled.exit_code
-    return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    """Ours in one line; those of libraries are not for users."""
-    if issubclass(category, S2LDMWarning):
-        print(f"s2ldm: warning: {message}", file=sys.stderr)
-
-
-class _StopOnSignal:
-    """The first Ctrl-C or SIGTERM asks the translation to stop between two tiles; a second one ends it at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._ask)
-        except ValueError:  # not in the main thread: the caller handles signals
-            pass
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def __call__(self) -> bool:
-        return self.asked
+    return run_command(build_parser(), argv)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="print the traceback of an error")
+    common = common_options()
     engine = argparse.ArgumentParser(add_help=False)
     engine.add_argument("--model", default="bundled", metavar="bundled|FOLDER|REPO_ID[@REVISION]")
     engine.add_argument("--offline", action="store_true", help="use the cache only, never the network")
@@ -94,11 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"s2ldm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_translate(commands.add_parser("translate", parents=[common, engine], help="translate one volume"))
-
-    info = commands.add_parser("info", parents=[common], help="describe a model")
-    info.add_argument("model", metavar="MODEL", help="bundled, a folder, or REPO_ID[@REVISION]")
-    info.add_argument("--offline", action="store_true", help="use the cache only, never the network")
-    info.set_defaults(command=_info)
+    _add_check(commands.add_parser("check", parents=[common], help="say whether a volume can be translated"))
+    add_info(commands.add_parser("info", parents=[common], help="describe a model"))
+    add_download(commands.add_parser("download", parents=[common], help="fetch a model from the Hub for later use"))
 
     demo = commands.add_parser("demo", parents=[common, engine], help="translate a sample into both phases")
     demo.add_argument("--input", metavar="NCCT", help="a volume or DICOM folder instead of the phantom")
@@ -114,54 +65,82 @@ def _add_translate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=None, help="sampling steps (default: the model's own)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--detail", default="native", choices=["native", "model"],
-        help="native: the enhancement is added to the NCCT (default); model: the decoded image itself",
+        "--detail", choices=["native", "model"],
+        help="native: the enhancement is added to the NCCT (default where the model can); model: the decoded image",
     )  # fmt: skip
     parser.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    parser.add_argument(
+        "--region", type=float, nargs=6, metavar=("X0", "X1", "Y0", "Y1", "Z0", "Z1"),
+        help="translate only this box, in mm in LPS; the rest stays as it is",
+    )  # fmt: skip
+    parser.add_argument("--samples", type=int, default=1, metavar="N", help="mean of N samples (needs 2 or more steps)")
+    parser.add_argument("--sd", type=Path, metavar="FILE", help="also write the samples' standard deviation, in HU")
+    parser.add_argument("--sidecar", action="store_true", help="also write how it was made, as OUTPUT's .json")
     parser.add_argument("--preview", type=Path, metavar="PNG", help="also write NCCT | synthetic | difference")
     parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
     parser.set_defaults(command=_translate)
 
 
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="INPUT", help="NIfTI, NRRD or MHA file, or a DICOM folder")
+    parser.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(command=_check)
+
+
 def _translate(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
+    from .region import Region
+    from .sidecar import write_sidecar
     from .volume_io import check_output_path, read_volume, write_volume
 
     check_output_path(args.output, args.overwrite)
     if args.preview:
         check_output_path(args.preview, args.overwrite, (".png",))
+    if args.sd:
+        check_output_path(args.sd, args.overwrite)
+    if args.sd and args.samples == 1:
+        raise InputError("--sd needs several samples. Add --samples N.")
+    region = Region.of_bounds(args.region) if args.region else None
     image = read_volume(args.input, args.series)
-    pipeline = _load(args)
-    with _progress(args.progress) as show:
-        synthetic = pipeline(
-            image, args.phase, steps=args.steps, seed=args.seed, detail=args.detail,
-            on_progress=show, should_cancel=should_cancel,
-        )  # fmt: skip
-    write_volume(synthetic, args.output, args.overwrite, _metadata(synthetic))
+    made = _run(args, image, region, should_cancel)
+    for result, path in zip(made, (args.output, args.sd), strict=False):
+        if path:
+            write_volume(result, path, args.overwrite, _metadata(result))
+        if path and args.sidecar:
+            write_sidecar(path, _metadata(result), args.overwrite)
     if args.preview:
         from .preview import compare_picture, write_picture
 
-        write_picture(compare_picture(image, {args.phase: synthetic}), args.preview)
+        write_picture(compare_picture(image, {args.phase: made[0]}), args.preview)
     return 0
 
 
-def _info(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
-    import dataclasses
+def _run(
+    args: argparse.Namespace, image: sitk.Image, region: Region | None, should_cancel: Callable[[], bool]
+) -> tuple[sitk.Image, ...]:
+    """The result, and for several samples their standard deviation."""
+    from .uncertainty import check_samples, translate_samples
 
-    from .pipeline import S2LDMPipeline
+    pipeline = _load(args)
+    options = {"steps": args.steps, "seed": args.seed, "detail": args.detail, "region": region}
+    if args.samples != 1:
+        check_samples(pipeline, args.samples, args.steps)
+    with _progress(args.progress) as show:
+        options |= {"on_progress": show, "should_cancel": should_cancel}
+        if args.samples == 1:
+            return (pipeline(image, args.phase, **options),)
+        return translate_samples(pipeline, image, args.phase, args.samples, **options)
 
-    pipeline = S2LDMPipeline.from_pretrained(args.model, local_files_only=args.offline, device="cpu")
-    parts = {"autoencoder": pipeline.autoencoder, "denoiser": pipeline.denoiser, "scheduler": pipeline.scheduler}
-    shown: dict[str, Any] = {
-        "model": pipeline.source.model_id,
-        "revision": pipeline.source.revision,
-        "folder": str(pipeline.source.folder),
-        **dataclasses.asdict(pipeline.config),
-    }
-    for name, part in parts.items():
-        shown[name] = dataclasses.asdict(part.config)
-        if hasattr(part, "parameters"):
-            shown[name]["parameters"] = sum(p.numel() for p in part.parameters())
-    print(json.dumps(shown, indent=2))
+
+def _check(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
+    from .input_checks import check_input
+    from .volume_io import read_volume
+
+    report = check_input(read_volume(args.input, args.series), (1, 1, 1))
+    if args.json:
+        print(json.dumps({"warnings": report.warnings, "enhanced": report.enhanced}), flush=True)
+    else:
+        print("\n".join(report.warnings) or "A non-contrast CT that can be translated.")
     return 0
 
 
@@ -194,15 +173,10 @@ def _load(args: argparse.Namespace) -> S2LDMPipeline:
     """Load the model, and say what it is and what is fetched before the first byte of it is."""
     from .pipeline import S2LDMPipeline
 
-    def on_download(fraction: float, name: str) -> None:
-        if args.progress == "json":
-            print(json.dumps({"stage": "download", "fraction": round(fraction, 4), "file": name}), flush=True)
-        elif args.progress == "bar":
-            print(f"\rdownload  {fraction:4.0%}  {name:<40}", end="" if fraction < 1 else "\n", file=sys.stderr)
-
     return S2LDMPipeline.from_pretrained(
-        args.model, local_files_only=args.offline, device=args.device, dtype=args.dtype, on_progress=on_download
-    )
+        args.model, local_files_only=args.offline, device=args.device, dtype=args.dtype,
+        on_progress=show_download(args.progress),
+    )  # fmt: skip
 
 
 def _metadata(image: sitk.Image) -> dict[str, str]:

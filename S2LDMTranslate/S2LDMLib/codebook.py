@@ -25,16 +25,17 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def indices(self, z: Tensor) -> Tensor:
-        """Latents [B, C, Z, Y, X] to indices [B, Z, Y, X], computed in fp32 under any autocast.
+        """Latents [B, C, Z, Y, X] to indices [B, Z, Y, X]."""
+        return self.nearest(z.movedim(1, -1).reshape(-1, z.shape[1])).view(z.shape[0], *z.shape[2:])
 
-        bf16 distances would change 3 % of the codes.
-        """
-        flat = z.float().movedim(1, -1).reshape(-1, z.shape[1])
+    @torch.no_grad()
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """Vectors [N, C] to indices [N], computed in fp32 under any autocast: bf16 would change 3 % of the codes."""
         codes = self.embedding.float()
         norm = codes.square().sum(1)
-        with torch.autocast(z.device.type, enabled=False):
-            found = [torch.addmm(norm, part, codes.T, alpha=-2).argmin(1) for part in flat.split(CHUNK)]
-        return torch.cat(found).view(z.shape[0], *z.shape[2:])
+        with torch.autocast(vectors.device.type, enabled=False):
+            found = [torch.addmm(norm, part, codes.T, alpha=-2).argmin(1) for part in vectors.float().split(CHUNK)]
+        return torch.cat(found)
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents [B, C, Z, Y, X] to the nearest codes, same shape, fp32."""

@@ -45,12 +45,18 @@ class PreprocessConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a model is: its phases, its preprocessing, and where it comes from (``provenance``, free text by key)."""
+    """What a model is: its phases, its preprocessing, and where it comes from (``provenance``, free text by key).
+
+    residual_decode: the decoder gives back what was encoded, NCCT and CECT alike, so that D(z) - D(z_n) is the
+        enhancement and can be added to the NCCT (``native`` detail). False for the paper's decoder, which makes a CECT
+        of either.
+    """
 
     format_version: int = FORMAT_VERSION
     name: str = "S2LDM"
     phases: tuple[str, ...] = PHASES
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    residual_decode: bool = True
     provenance: dict[str, str] = field(default_factory=dict)
 
 
@@ -58,6 +64,7 @@ class ModelConfig:
 class AutoencoderConfig:
     """Syncretic autoencoder. Strides are (z, y, x) per level; CT slices are thick, so z often keeps its resolution.
 
+    channels: per level; none at all for a model that works on the voxels themselves (pixel regression, a baseline).
     kernel_z: extent of the convolutions along z where they do not stride (1: slice by slice, 3: volumetric).
     num_embeddings: size of the codebook; 0 for a model without one.
     """
@@ -123,10 +130,15 @@ def load_config(cls: type[Config], file: Path) -> Config:
         raise ModelError(f"The model has no {file.parent.name}/{file.name}: get the whole model folder.") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read as JSON ({error}): get the model again.") from None
-    return _build(cls, data, str(file))
+    return build_config(cls, data, str(file))
 
 
-def _build(cls: type[Config], data: Any, where: str) -> Config:
+def build_config(cls: type[Config], data: Any, where: str) -> Config:
+    """Turn what JSON gave into a configuration; ``where`` is named in errors.
+
+    Raises:
+        ModelError: a field is unknown, missing or of the wrong type.
+    """
     if not isinstance(data, dict):
         raise ModelError(f"{where}: an object is expected, not {type(data).__name__}.")
     hints = get_type_hints(cls)
@@ -142,7 +154,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in (UnionType, Union):
         return None if value is None else _convert(next(a for a in args if a is not type(None)), value, where)
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)  # type: ignore[arg-type]
+        return build_config(hint, value, where)  # type: ignore[arg-type]
     if origin is tuple:
         if not isinstance(value, list) or (args[-1] is not Ellipsis and len(value) != len(args)):
             length = "" if args[-1] is Ellipsis else f" of {len(args)}"
@@ -152,7 +164,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise ModelError(f"{where} must be an object, not {value!r}.")
-        return {str(key): str(item) for key, item in value.items()}
+        return {str(key): _convert(args[1], item, f"{where}: {key}") for key, item in value.items()}
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:

@@ -8,7 +8,6 @@ what is wrong and one of what to do.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from .config import FORMAT_VERSION
 from .errors import DownloadError, ModelError, S2LDMError
+from .hub_errors import explain
 from .weights import (
     CONFIG_FILES,
     HOW_TO_CONVERT,
@@ -45,9 +45,9 @@ _BUNDLED_FOLDERS = (
     Path(__file__).parent.parent / "Resources" / "Models" / "demo",
     Path(__file__).parent / "bundled" / "demo",
 )
-_HUB_NAME = re.compile(r"(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?", re.ASCII)
+HUB_NAME = re.compile(r"(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?", re.ASCII)
 _COMMIT_HASH = re.compile(r"[0-9a-f]{40}")
-_INFO_TIMEOUT_S = 15.0
+INFO_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,14 @@ class ModelSource:
     folder: Path
     model_id: str
     revision: str
+
+
+@dataclass(frozen=True)
+class HubRepository:
+    """A repository that exists on the Hub: whether it is private, and the text of its README if it has one."""
+
+    private: bool
+    card: str | None
 
 
 def resolve_model(
@@ -103,7 +111,7 @@ def resolve_model(
         raise ModelError(
             f"{folder} is a file and not a model folder. Give the folder that holds config.json."
         )
-    name = _HUB_NAME.fullmatch(model) if isinstance(model, str) else None
+    name = HUB_NAME.fullmatch(model) if isinstance(model, str) else None
     if name is None:
         raise ModelError(
             f"There is no model folder {folder}. "
@@ -129,9 +137,21 @@ def check_format(folder: Path) -> None:
     """
     _check_version(folder)
     present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    _check_complete(present, str(folder))
+    check_complete(present, str(folder))
     for name in CONFIG_FILES:
         _read_json(folder / name)
+
+
+def check_upload(folder: Path) -> None:
+    """Check that a folder is a complete model without pickles, as :func:`push_to_hub` asks for.
+
+    Raises:
+        ModelError: the folder is incomplete or holds pickles.
+    """
+    check_format(folder)
+    pickles = [path.name for path in folder.rglob("*") if path.suffix.lower() in PICKLE_SUFFIXES]
+    if pickles:
+        raise ModelError(f"{folder} holds pickles ({', '.join(sorted(pickles))}). Remove them first.")
 
 
 def push_to_hub(
@@ -140,6 +160,7 @@ def push_to_hub(
     private: bool = True,
     commit_message: str = "Upload S2LDM model",
     token: str | None = None,
+    card: str | None = None,
 ) -> str:
     """Upload a model folder to the Hub as one commit, making the repository if there is none.
 
@@ -149,34 +170,77 @@ def push_to_hub(
         private: visibility of a new repository; an existing one keeps its own.
         commit_message: first line of the commit.
         token: access token with write permission; HF_TOKEN or the stored log-in if None.
+        card: text of the README to upload instead of the folder's own, which stays as it is.
 
     Returns:
         The commit hash, which pins this very model as ``owner/name@hash``.
 
     Raises:
-        ModelError: the folder is incomplete or holds pickles.
+        ModelError: the folder is incomplete or holds pickles, or the Hub does not take the card.
         DownloadError: the Hub, the network or a permission is in the way.
     """
     folder = Path(folder)
-    check_format(folder)
-    pickles = [path.name for path in folder.rglob("*") if path.suffix.lower() in PICKLE_SUFFIXES]
-    if pickles:
-        raise ModelError(f"{folder} holds pickles ({', '.join(sorted(pickles))}). Remove them first.")
-    hub = _client()
+    check_upload(folder)
+    hub = hub_client()
     try:
         api = hub.HfApi(token=token)
+        if card is not None:
+            _check_card(hub, card)  # before a repository is made that would stay empty
         api.create_repo(repo_id, private=private, exist_ok=True)
         with ExitStack() as opened:
             # One commit, so that every revision is a whole model; open files, because their transfer is plain
             # HTTP, which every Hub-compatible server takes.
-            additions = [
-                hub.CommitOperationAdd(name, opened.enter_context((folder / name).open("rb")))
+            contents = {
+                name: opened.enter_context((folder / name).open("rb"))
                 for name in (*REQUIRED_FILES, README_FILE)
                 if (folder / name).is_file()
-            ]
+            }
+            if card is not None:
+                contents[README_FILE] = card.encode()
+            additions = [hub.CommitOperationAdd(name, content) for name, content in contents.items()]
             return api.create_commit(repo_id, additions, commit_message=commit_message).oid
+    except S2LDMError:
+        raise
     except Exception as error:
-        raise _explain(error, repo_id, "main", "upload") from error
+        raise explain(error, repo_id, "upload") from error
+
+
+def find_repository(repo_id: str, token: str | None = None) -> HubRepository | None:
+    """Look up what a model repository holds already, before something is uploaded to it.
+
+    Args:
+        repo_id: the repository, "owner/name".
+        token: access token; HF_TOKEN or the stored log-in if None.
+
+    Returns:
+        None if there is no such repository.
+
+    Raises:
+        ModelError: the name is not one of the Hub.
+        DownloadError: the Hub, the network or a permission is in the way.
+    """
+    hub = hub_client()
+    try:
+        info = hub.HfApi(token=token).model_info(repo_id, timeout=INFO_TIMEOUT_S)
+        if README_FILE not in {sibling.rfilename for sibling in info.siblings or ()}:
+            return HubRepository(bool(info.private), None)
+        silent = _silent_bar(lambda _: None)
+        card = hub.hf_hub_download(repo_id, README_FILE, revision=info.sha, token=token, tqdm_class=silent)
+        text = Path(card).read_text(encoding="utf-8-sig", errors="replace")
+        return HubRepository(bool(info.private), text)
+    except Exception as error:
+        # Who has no token is told 401 for a repository that there is not, and needs a token in either case.
+        if isinstance(error, hub.errors.RepositoryNotFoundError) and error.response.status_code == 404:
+            return None
+        raise explain(error, repo_id, "upload") from error
+
+
+def _check_card(hub: ModuleType, card: str) -> None:
+    try:
+        hub.ModelCard(card).validate()
+    except ValueError as error:
+        reasons = "; ".join(line.strip("- .") for line in str(error).splitlines() if line.strip("- ."))
+        raise ModelError(f"The Hub does not take the model card ({reasons}). Correct its front matter.") from error
 
 
 def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelSource:
@@ -192,11 +256,11 @@ def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelS
 
 def _resolve_repo(repo_id: str, revision: str, offline: bool, on_progress: Progress) -> ModelSource:
     try:
-        folder = _snapshot(_client(), repo_id, revision, offline, on_progress)
+        folder = _snapshot(hub_client(), repo_id, revision, offline, on_progress)
     except S2LDMError:
         raise
     except Exception as error:
-        raise _explain(error, repo_id, revision, "download") from error
+        raise explain(error, repo_id, "download", revision) from error
     check_format(folder)
     return ModelSource(folder, repo_id, folder.name)
 
@@ -217,7 +281,7 @@ def _snapshot(hub: ModuleType, repo_id: str, revision: str, offline: bool, on_pr
         )
     try:
         info = hub.HfApi().model_info(
-            repo_id, revision=revision, files_metadata=True, timeout=_INFO_TIMEOUT_S
+            repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S
         )
     except (httpx2.TransportError, hub.errors.HfHubHTTPError) as error:
         response = getattr(error, "response", None)
@@ -237,7 +301,7 @@ def _cached_snapshot(hub: ModuleType, repo_id: str, revision: str) -> Path | Non
 def _download(hub: ModuleType, info: ModelInfo, repo_id: str, revision: str, on_progress: Progress) -> Path:
     """Fetch the model's files of one commit; the format is known before the weights are requested."""
     sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
-    _check_complete(sizes, f"{repo_id} at {revision}")
+    check_complete(sizes, f"{repo_id} at {revision}")
     silent = _silent_bar(lambda _: None)
     # Asked by name, the cache notes which commit the branch or tag is, for later use offline.
     for asked in (revision, info.sha):
@@ -286,7 +350,7 @@ def _silent_bar(report: Callable[[int], None]) -> type:
     return SilentBar
 
 
-def _client() -> ModuleType:
+def hub_client() -> ModuleType:
     """Import the Hub client, with its usage reporting off."""
     try:
         import huggingface_hub
@@ -327,7 +391,8 @@ def _read_json(file: Path) -> dict[str, object]:
     return content
 
 
-def _check_complete(names: Iterable[str], where: str) -> None:
+def check_complete(names: Iterable[str], where: str) -> None:
+    """Raises ModelError where files of a model are missing among the ``names``; ``where`` is named in it."""
     names = set(names)
     missing = [name for name in REQUIRED_FILES if name not in names]
     if not missing:
@@ -339,60 +404,3 @@ def _check_complete(names: Iterable[str], where: str) -> None:
             f"can run code. {HOW_TO_CONVERT}"
         )
     raise ModelError(f"{where} lacks {', '.join(missing)}. Ask its author for a complete S2LDM model.")
-
-
-def _explain(error: Exception, repo_id: str, revision: str, action: str) -> ModelError:
-    """Turn what the Hub client raised into a message for the user."""
-    import httpx2
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    endpoint = constants.ENDPOINT
-    if isinstance(error, HfHubHTTPError):
-        return _explain_answer(error, repo_id, revision, action, endpoint)
-    if isinstance(error, HFValidationError):
-        return ModelError(f"'{repo_id}' is not a valid repository name ({one_line(error)}). Give owner/name.")
-    # The Xet transfer library reports a full disk in words only.
-    if getattr(error, "errno", None) == errno.ENOSPC or f"os error {errno.ENOSPC}" in str(error):
-        return DownloadError(
-            f"The disk of the cache {constants.HF_HUB_CACHE} is full. "
-            "Free some space or point HF_HOME to another disk."
-        )
-    if isinstance(error, (httpx2.TransportError, ConnectionError)):
-        return DownloadError(
-            f"Cannot reach {endpoint} for the {action} of {repo_id} ({one_line(error)}). "
-            "Check the network, the proxy and HF_ENDPOINT, or use a model folder."
-        )
-    if isinstance(error, OSError) and error.filename:
-        return DownloadError(
-            f"Cannot write to the cache {constants.HF_HUB_CACHE} ({one_line(error)}). "
-            "Check its permissions or point HF_HOME to another folder."
-        )
-    return DownloadError(f"The {action} of {repo_id} failed ({one_line(error)}). Try again.")
-
-
-def _explain_answer(error: Exception, repo_id: str, revision: str, action: str, endpoint: str) -> ModelError:
-    """Explain an error status that the Hub itself answered with."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
-    status = error.response.status_code
-    bad_token = error.response.headers.get("X-Error-Message", "").startswith("Invalid credentials")
-    log_in = "set HF_TOKEN or run 'hf auth login'"
-    if isinstance(error, GatedRepoError):
-        return DownloadError(f"{repo_id} is gated. Accept its terms at {endpoint}/{repo_id}, then {log_in}.")
-    if isinstance(error, RevisionNotFoundError):
-        return ModelError(f"{repo_id} has no revision '{revision}'. Give a branch, tag or full commit hash.")
-    if status == 401 and action == "download" and not bad_token:
-        # The Hub tells a stranger 401 for either; only who is logged in learns that there is nothing (404).
-        return DownloadError(
-            f"{repo_id} is private or does not exist on {endpoint}. Check the name; if private, {log_in}."
-        )
-    if status == 401:
-        return DownloadError(f"{endpoint} asks for a valid access token. Get one there, then {log_in}.")
-    if isinstance(error, RepositoryNotFoundError):
-        return ModelError(f"There is neither a folder nor a model {repo_id} on {endpoint}. Check the name.")
-    if status == 403:
-        return DownloadError(
-            f"The access token gives no right to this on {repo_id}. Get one that does, then {log_in}."
-        )
-    return DownloadError(f"{endpoint} answered with error {status} for {repo_id}. Try again later.")

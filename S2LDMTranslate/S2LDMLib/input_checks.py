@@ -26,9 +26,13 @@ _CLIPPED_PART = 0.1  # of all voxels at the very minimum, above the body thresho
 
 @dataclass(frozen=True)
 class InputReport:
-    """Reasons to doubt the result, one sentence each; empty for a usual non-contrast CT."""
+    """Reasons to doubt the result, one sentence each; empty for a usual non-contrast CT.
+
+    ``enhanced``: one of them is that the volume seems to hold contrast already.
+    """
 
     warnings: tuple[str, ...]
+    enhanced: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ def check_input(image: sitk.Image, min_size: tuple[int, int, int]) -> InputRepor
     body = sitk.GetArrayViewFromImage(mask)
     if not body.any():
         raise InputError("No body was found (nothing above -300 HU is large enough). Give a CT of a patient, in HU.")
-    found = (_enhanced(image), _thick(image.GetSpacing()), _coarse(image.GetSpacing()), _cut(body, image.GetSpacing()))
-    return InputReport(tuple(warning for warning in found if warning))
+    enhanced = _enhanced(image)
+    found = (enhanced, _thick(image.GetSpacing()), _coarse(image.GetSpacing()), _cut(body, image.GetSpacing()))
+    return InputReport(tuple(warning for warning in found if warning), enhanced is not None)
 
 
 def _check_kind(image: sitk.Image) -> None:

@@ -23,6 +23,7 @@ from .paper_denoiser import PaperDenoiser
 from .postprocess import postprocess
 from .preprocess import Prepared, preprocess
 from .progress import OnProgress, ProgressReporter
+from .region import Region
 from .scheduler import LatentScheduler
 from .translation import Translation
 from .weights import load_weights, save_weights
@@ -99,8 +100,9 @@ class S2LDMPipeline:
         return push_to_hub(self.source.folder, repo_id, private, commit_message)
 
     def __call__(
-        self, image: sitk.Image, phase: str, *, steps: int | None = None, seed: int = 0, detail: str = "native",
-        on_progress: OnProgress | None = None, should_cancel: Callable[[], bool] | None = None,
+        self, image: sitk.Image, phase: str, *, steps: int | None = None, seed: int = 0, detail: str | None = None,
+        region: Region | None = None, on_progress: OnProgress | None = None,
+        should_cancel: Callable[[], bool] | None = None,
     ) -> sitk.Image:  # fmt: skip
         """Translate one volume.
 
@@ -109,7 +111,10 @@ class S2LDMPipeline:
             phase: one of the model's phases.
             steps: sampling steps; None for the model's own number.
             seed: of the noise; with one step of the product sampler the result does not depend on it.
-            detail: ``native`` adds the decoded enhancement to the NCCT; ``model`` gives the decoded CECT itself.
+            detail: ``native`` adds the decoded enhancement to the NCCT; ``model`` gives the decoded CECT itself; None
+                for ``native`` where the model can.
+            region: translate only this part, with the same result there as without it (a model of the paper's kind:
+                nearly the same); the input's own values elsewhere. None for the whole volume.
             on_progress: called with a :class:`~S2LDMLib.progress.Progress`.
             should_cancel: asked between tiles; True ends the run with :class:`~S2LDMLib.errors.Cancelled`.
 
@@ -121,20 +126,29 @@ class S2LDMPipeline:
             Cancelled: ``should_cancel`` said so.
         """
         steps = self.scheduler.config.steps if steps is None else steps
-        self._check_arguments(phase, steps, detail)
+        detail = detail or ("native" if self.config.residual_decode else "model")
+        self.check_arguments(phase, steps, detail)
         report = ProgressReporter(on_progress, should_cancel)
         report.report("preprocess", 0, 1)
         for warning in check_input(image, self.smallest_input()).warnings:
             warnings.warn(warning, S2LDMWarning, stacklevel=2)
-        multiple = tuple(s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
-        prepared = preprocess(image, self.config.preprocess, multiple)
+        prepared = self.prepare(image, region=region)
         report.report("preprocess", 1, 1)
         output_hu = self._run(prepared, self.config.phases.index(phase), steps, seed, detail, report)
         result = postprocess(output_hu, prepared, self.config.preprocess, detail, image)
         for key, value in self.provenance(phase, steps, seed, detail).items():
             result.SetMetaData(key, value)
+        if region is not None:
+            result.SetMetaData("S2LDM_region", str(region))
         report.report("postprocess", 1, 1)
         return result
+
+    def prepare(
+        self, image: sitk.Image, patient: sitk.Image | None = None, region: Region | None = None
+    ) -> Prepared:
+        """What the networks see of a volume; arguments as in :func:`~S2LDMLib.preprocess.preprocess`."""
+        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
+        return preprocess(image, self.config.preprocess, (z, y, x), patient, region, self._reach())
 
     def provenance(self, phase: str, steps: int, seed: int, detail: str) -> dict[str, str]:
         """How a result was made, as ASCII header entries; ``description`` says first that it is synthetic."""
@@ -155,11 +169,14 @@ class S2LDMPipeline:
         z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
         return x, y, max(z, self.denoiser.config.context)
 
-    def _check_arguments(self, phase: str, steps: int, detail: str) -> None:
+    def check_arguments(self, phase: str, steps: int, detail: str) -> None:
+        """Raises InputError where the model cannot run so, or the device is not there; costs nothing."""
         if phase not in self.config.phases:
             raise InputError(f"The model has no phase {phase!r}. Use one of: {', '.join(self.config.phases)}.")
         if detail not in DETAILS:
             raise InputError(f"The detail {detail!r} is unknown. Use one of: {', '.join(DETAILS)}.")
+        if detail == "native" and not self.config.residual_decode:
+            raise InputError("This model's decoder makes a CECT of whatever it is given. Use the detail 'model'.")
         most = self.scheduler.config.train_timesteps
         if not 1 <= steps <= most:
             raise InputError(f"{steps} sampling steps are impossible. Use 1 to {most}.")
@@ -167,6 +184,13 @@ class S2LDMPipeline:
 
     def _multiple(self) -> tuple[int, int, int]:
         return self.denoiser.multiple if isinstance(self.denoiser, LatentDenoiser) else (1, 1, 1)
+
+    def _reach(self) -> tuple[int, int, int]:
+        """Working voxels (z, y, x) around a voxel on which its result depends."""
+        latent = self.denoiser.halo() if isinstance(self.denoiser, LatentDenoiser) else self.denoiser.window
+        halos = zip(self.autoencoder.encoder_halo(), latent, self.autoencoder.decoder_halo(), strict=True)
+        z, y, x = (s * sum(halo) for s, halo in zip(self.autoencoder.stride, halos, strict=True))
+        return z, y, x
 
     def _run(
         self, prepared: Prepared, phase: int, steps: int, seed: int, detail: str, report: ProgressReporter

@@ -18,12 +18,10 @@ from torch import Tensor
 from .body import body_box
 from .config import PreprocessConfig
 from .errors import InputError
+from .region import Box, Region, grow, overlap
 
 AIR_HU = -1024
 TINY = 1e-6  # of a cell: rounding errors must not move the grid
-
-Box = tuple[slice, slice, slice]
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -76,26 +74,49 @@ def denormalise(x: Tensor, config: PreprocessConfig) -> Tensor:
     return (x - low) / (high - low) * config.window + (config.level - config.window / 2)
 
 
-def preprocess(image: sitk.Image, config: PreprocessConfig, multiple: tuple[int, int, int]) -> Prepared:
+def preprocess(
+    image: sitk.Image, config: PreprocessConfig, multiple: tuple[int, int, int], patient: sitk.Image | None = None,
+    region: Region | None = None, reach: tuple[int, int, int] = (0, 0, 0),
+) -> Prepared:  # fmt: skip
     """Cut the patient out and bring it to the working grid.
 
     Args:
         image: 3D NCCT in HU, any pixel type, orientation and spacing.
         config: the model's preprocessing.
         multiple: sizes (z, y, x) of which the network's input must be a multiple.
+        patient: the volume, on the image's own grid, that says where the patient is; None for the image itself. With
+            the NCCT here, its registered CECT comes onto the very grid of the NCCT.
+        region: the part of the patient that may be changed; None for all.
+        reach: working voxels (z, y, x) around the region that its result depends on, and that are kept with it.
 
     Raises:
-        InputError: there is no patient in the image.
+        InputError: there is no patient in the image, or none in the region.
     """
     source = sitk.DICOMOrient(_to_int16(image), "LPS")
-    box = body_box(source)
+    box = body_box(source if patient is None else sitk.DICOMOrient(_to_int16(patient), "LPS"))
     if box is None:
         raise InputError("No patient was found in the volume: nothing is above -300 HU. Is it a CT in HU?")
+    wanted = None if region is None else region.box(source)
+    if wanted is not None:
+        if overlap(box, wanted) is None:
+            raise InputError("There is no patient in the region, only air. Move it over the patient.")
+        box = overlap(box, grow(wanted, _source_voxels(source, config, reach)))
     axes = [_plan_axis(source, axis, box[2 - axis], config, multiple[2 - axis]) for axis in range(3)]
     working = _resample(_cut(source, axes), axes)
     array = sitk.GetArrayFromImage(working).astype(np.float32)
     x, y, z = (axis.changed for axis in axes)
-    return Prepared(normalise(torch.from_numpy(array)[None, None], config), Grid.of(working), source, (z, y, x))
+    changed = (z, y, x) if wanted is None else overlap((z, y, x), wanted)
+    return Prepared(normalise(torch.from_numpy(array)[None, None], config), Grid.of(working), source, changed)
+
+
+def _source_voxels(source: sitk.Image, config: PreprocessConfig, reach: tuple[int, int, int]) -> tuple[int, ...]:
+    """Voxels (z, y, x) of the source that hold as many working voxels, and two more for the interpolations."""
+    counts = []
+    for axis, working in zip((2, 1, 0), reach, strict=True):
+        own = source.GetSpacing()[axis]
+        target = config.spacing[axis] if config.spacing else own
+        counts.append(math.ceil((working + 2) * max(target / own, round(target / own))))
+    return tuple(counts)
 
 
 def _to_int16(image: sitk.Image) -> sitk.Image:

@@ -1,4 +1,4 @@
-"""A picture of a translation: NCCT | synthetic | difference, at W400/L0, with the word SYNTHETIC burned in."""
+"""A picture of a translation: NCCT | synthetic (| real) | difference, at W400/L0, with the word SYNTHETIC burned in."""
 
 from __future__ import annotations
 
@@ -16,25 +16,38 @@ LARGEST_DIFFERENCE_HU = 300.0
 SLICES = 3
 PANEL = 384
 NOTICE = "SYNTHETIC - NOT FOR DIAGNOSIS"
+NOT_MEASURED_HU = -1024
 
 
-def compare_picture(ncct: sitk.Image, synthetic: dict[str, sitk.Image]) -> Image.Image:
+def compare_picture(
+    ncct: sitk.Image, synthetic: dict[str, sitk.Image], real: dict[str, sitk.Image] | None = None
+) -> Image.Image:
     """Axial slices as rows; columns are the NCCT and, for each phase, the synthetic image and the difference.
 
     Args:
         ncct: the input, HU.
         synthetic: phase to synthetic CECT on the same grid, HU.
+        real: phase to real CECT on the same grid, HU: a column more, and the difference is the one to it and not to
+            the NCCT; it is black where the real scan measured nothing (-1024 HU).
     """
+    real = real or {}
     source = sitk.DICOMOrient(ncct, "LPS")
-    made = {phase: sitk.DICOMOrient(image, "LPS") for phase, image in synthetic.items()}
+    made, true = (
+        {phase: sitk.DICOMOrient(image, "LPS") for phase, image in images.items()} for images in (synthetic, real)
+    )
     box = body_box(source) or tuple(slice(0, n) for n in reversed(source.GetSize()))
     rows = []
     for z in _slices(box[0]):
         plane = _plane(source, z)
         panels = [_labelled(_grey(plane), "NCCT", source, box)]
         for phase, image in made.items():
-            panels.append(_labelled(_grey(_plane(image, z)), f"{phase.upper()}\n{NOTICE}", source, box))
-            panels.append(_labelled(_colour(_plane(image, z) - plane), "difference, HU", source, box, legend=True))
+            shown, reference = _plane(image, z), plane
+            panels.append(_labelled(_grey(shown), f"{phase.upper()}\n{NOTICE}", source, box))
+            if phase in true:
+                reference = _plane(true[phase], z)
+                panels.append(_labelled(_grey(reference), f"{phase.upper()}, real", source, box))
+            difference = np.where(reference > NOT_MEASURED_HU, shown - reference, 0)
+            panels.append(_labelled(_colour(difference), "difference, HU", source, box, legend=True))
         rows.append(_beside(panels))
     return _below(rows)
 

@@ -93,8 +93,9 @@ class Translation:
         return image
 
     def _autoencoder_tiles(self, shape: Triple, halo: Triple, **per_latent: Triple) -> Tiles:
-        finest = math.prod(self.autoencoder.stride) // math.prod(self.autoencoder.config.strides[0])
-        cost = LIVE_BYTES * self.autoencoder.config.channels[0] * finest
+        levels = self.autoencoder.config
+        finest = math.prod(self.autoencoder.stride) // math.prod(levels.strides[0] if levels.strides else (1,))
+        cost = LIVE_BYTES * (levels.channels[0] if levels.channels else 1) * finest
         return Tiles(choose_tile(shape, halo, (1, 1, 1), cost, self.plan.tile_bytes), halo, **per_latent)
 
     def _product_predict(self, z_n: Tensor, phase: Tensor, steps: int) -> Callable[[Tensor, Tensor, int], Tensor]:

@@ -1,0 +1,160 @@
+"""``s2ldm-train prepare [DATA] OUT``: from scans to registered, memory-mapped training cases."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from S2LDMLib.config import PHASES
+from S2LDMLib.errors import InputError
+
+if TYPE_CHECKING:
+    from S2LDMLib.progress import Progress
+
+    from ..preparing.prepare import Report
+    from ..preparing.sources import Found
+
+HELP = "register pairs and store them for training"
+MANY_JOBS = 4  # registering large scans takes up to 2 GB a job
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.usage = "%(prog)s [DATA] OUT [options]"
+    parser.add_argument("data", metavar="DATA", type=Path, nargs="?", help=(
+        "folder with <case>/ncct, <case>/arterial, <case>/venous and maybe <case>/labels, each a volume file or a "
+        "DICOM folder; label names in DATA/labels.csv (value,name) or labels.json"
+    ))  # fmt: skip
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write, one folder a case")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help=(
+        "the pairs, instead of DATA: .csv or .json with case, patient, ncct, arterial, venous, labels"
+    ))  # fmt: skip
+    parser.add_argument("--phase", action="append", choices=PHASES, help="a phase to prepare (default: all found)")
+    parser.add_argument("--spacing", type=float, nargs=3, metavar=("X", "Y", "Z"), help=(
+        "mm of prepared volumes (default: the NCCT's own)"
+    ))  # fmt: skip
+    parser.add_argument("--patient", metavar="REGEX", help=(
+        "its first group, in the case's name, is the patient (default: the DICOM PatientID's hash, or the name)"
+    ))  # fmt: skip
+    parser.add_argument("--split", default="4:1", metavar="4:1|none", help="training:validation, by patient")
+    parser.add_argument("--seed", type=int, default=0, help="of the split")
+    parser.add_argument("--jobs", type=int, default=min(MANY_JOBS, os.cpu_count() or 1), help="cases side by side")
+    parser.add_argument("--cect-only", type=Path, metavar="DIR", help=(
+        "<session>/<phase> without an NCCT, for the autoencoder"
+    ))  # fmt: skip
+    parser.add_argument("--labelled", type=Path, metavar="DIR", help=(
+        "<name>_ct with <name>_labels (TotalSegmentator v2 classes), native or late arterial, to recolour into triples"
+    ))  # fmt: skip
+    parser.add_argument("--recolour", type=int, default=1, metavar="N", help="triples of each labelled scan")
+    parser.add_argument("--phantoms", type=int, default=0, metavar="N", help="procedural patients to add")
+    parser.add_argument("--phantom-seed", type=int, default=100, metavar="FIRST", help="seed of the first phantom")
+    parser.add_argument("--phantom-size", type=int, nargs=3, metavar=("X", "Y", "Z"), default=(256, 256, 40))
+    parser.add_argument("--progress", default="bar", choices=["bar", "json", "none"])
+
+
+def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
+    """Prepare; 1 if a case failed for another reason than its input."""
+    from ..preparing.builders import BuildOptions
+    from ..preparing.prepare import PrepareOptions, prepare
+    from ..preparing.split import parse_ratio
+
+    _check_options(args)
+    split = parse_ratio(args.split)
+    _check_out(args)
+    sources, skipped = _find(args)
+    build = BuildOptions(tuple(args.spacing) if args.spacing else None, tuple(args.phantom_size))
+    options = PrepareOptions(build, split, args.seed, args.jobs)
+    screen = _Screen(args.progress)
+    failed = prepare(sources, skipped, args.out, options, screen.report, screen.progress, should_cancel)
+    return 1 if failed else 0
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if not (args.data or args.manifest or args.cect_only or args.labelled or args.phantoms):
+        raise InputError("There is nothing to prepare. Give DATA and OUT, --manifest, --cect-only or --phantoms.")
+    if args.data and args.manifest:
+        raise InputError("DATA and --manifest both name the pairs. Give one of them; the manifest may lie anywhere.")
+    if args.spacing and not all(0.1 <= step <= 20 for step in args.spacing):
+        raise InputError(f"--spacing {_joined(args.spacing)} cannot be right. Give 0.1 to 20 mm for x, y and z.")
+    if min(args.phantom_size) < 8:
+        raise InputError(f"--phantom-size {_joined(args.phantom_size)} is too small. Give at least 8 voxels an axis.")
+    for name, least in (("jobs", 1), ("recolour", 1), ("phantoms", 0), ("phantom_seed", 0)):
+        if getattr(args, name) < least:
+            raise InputError(f"--{name.replace('_', '-')} must be {least} or more. Correct it.")
+
+
+def _check_out(args: argparse.Namespace) -> None:
+    """OUT must be apart from what is read: the source is never touched."""
+    out = args.out.resolve()
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{args.out} is a file. Give a folder to write.")
+    for path in (args.data, args.cect_only, args.labelled):
+        if path is None:
+            continue
+        source = path.resolve()
+        if out == source or source in out.parents or out in source.parents:
+            raise InputError(f"{args.out} and the source {path} lie in each other. Give another folder to write.")
+
+
+def _find(args: argparse.Namespace) -> Found:
+    from ..preparing.sources import compile_patient, find_cect_only, find_labelled, find_pairs, phantoms, read_manifest
+
+    patient = compile_patient(args.patient)
+    phases = tuple(phase for phase in PHASES if phase in (args.phase or PHASES))
+    sources, skipped = [], []
+    if args.data:
+        sources, skipped = find_pairs(args.data, phases, patient)
+    elif args.manifest:
+        sources, skipped = read_manifest(args.manifest, phases, patient)
+    if args.labelled:
+        sources += find_labelled(args.labelled, args.recolour)
+    if args.cect_only:
+        sources += find_cect_only(args.cect_only, patient)
+    return sources + phantoms(args.phantoms, args.phantom_seed), skipped
+
+
+def _joined(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+class _Screen:
+    """A line a case on standard output and a bar on standard error, or JSON lines on standard output, or the lines."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._bar = ""
+
+    def report(self, report: Report) -> None:
+        if self._kind == "json":
+            print(json.dumps({"case": report.case, "status": report.status, "message": report.message}), flush=True)
+            return
+        self._clear()
+        print(f"{report.case}: {report.status}, {report.message}", flush=True)
+        self._draw()
+
+    def progress(self, progress: Progress) -> None:
+        if self._kind == "json":
+            line = {"stage": progress.stage, "fraction": round(progress.fraction, 4), "remaining_s": progress.remaining}
+            print(json.dumps(line), flush=True)
+        elif self._kind == "bar":
+            filled = round(30 * progress.fraction)
+            left = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"
+            self._clear()
+            self._bar = f"[{'#' * filled}{'.' * (30 - filled)}] {progress.fraction:4.0%}  {progress.stage:<8}{left}"
+            self._draw()
+            if progress.fraction == 1:
+                print(file=sys.stderr)
+                self._bar = ""
+
+    def _clear(self) -> None:
+        if self._bar:
+            print("\r" + " " * len(self._bar) + "\r", end="", file=sys.stderr, flush=True)
+
+    def _draw(self) -> None:
+        if self._bar:
+            print(self._bar, end="", file=sys.stderr, flush=True)

@@ -1,0 +1,161 @@
+"""Stage 2: latent diffusion, with the product's objective or the paper's.
+
+Product: x0-prediction with the masked latent of the NCCT given, ``f(x_t, M (*) z_n, t, phase) = z_c``. Most samples are
+at the last noise step, which is what one-step sampling asks for; the others are spread over all steps.
+
+Paper: noise prediction on the masked latent, ``epsilon(x_t, t, phase)`` with x_0 = M (*) z_c; the NCCT comes in only at
+inference, where sampling starts from its noised latent. We measured that it does worse; it is a labelled ablation.
+
+Source: arXiv 2406.13977; both are reconstructions.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from S2LDMLib.autoencoder import SyncreticAutoencoder
+from S2LDMLib.denoiser import LatentDenoiser
+from S2LDMLib.errors import InputError
+from S2LDMLib.paper_denoiser import PaperDenoiser
+from S2LDMLib.scheduler import LatentScheduler
+from torch import Tensor, nn
+
+from ..data import Case
+from ..method.similarity import dynamic_similarity_mask, similarity
+from ..recipe import Recipe
+from .autoencoder_stage import LAYOUT
+from .averaging import learning_rate, update_average
+from .latent_pool import LatentChunk, LatentPool
+from .machine import Machine
+from .slabs import Cut, SlabDataset
+from .validation import Validator
+
+STAGE = 2
+
+
+class DiffusionStage:
+    """A :class:`~S2LDMTrainerLib.training.loop.Stage`; ``average`` is the result."""
+
+    name = "denoiser"
+
+    def __init__(
+        self, recipe: Recipe, train: Sequence[Case], autoencoder: SyncreticAutoencoder, machine: Machine,
+        validator: Validator,
+    ) -> None:  # fmt: skip
+        self.recipe, self.own, self.machine, self.validator = recipe, recipe.diffusion_training, machine, validator
+        self.schedule = self.own.schedule
+        machine.check_batch(self.schedule.batch, "diffusion")
+        self.autoencoder = autoencoder.eval().requires_grad_(False).to(machine.device, memory_format=LAYOUT)
+        self.scheduler = LatentScheduler(recipe.scheduler)
+        torch.manual_seed(recipe.seed + STAGE)
+        self.model = build_denoiser(recipe).to(memory_format=LAYOUT)
+        self.paper = isinstance(self.model, PaperDenoiser)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False).to(machine.device)
+        self.networks: Mapping[str, nn.Module] = {"model": self.model, "average": self.average}
+        self.reach = 0 if self.paper else self.model.reach
+        self.pool = LatentPool(self._samples(train), self.autoencoder, recipe, machine, self.reach)
+        own = self.schedule
+        raw = torch.optim.AdamW(self.model.parameters(), own.learning_rate, weight_decay=own.weight_decay)
+        self.optimizers = {"model": raw}
+        self.wrapped, self.optimizer = machine.accelerator.prepare(self.model, raw)
+
+    def _samples(self, cases: Sequence[Case]) -> SlabDataset:
+        own, stride = self.own, self.autoencoder.stride
+        multiple = (1, 1, 1) if self.paper else self.model.multiple
+        cell = tuple(s * m for s, m in zip(stride, multiple, strict=True))
+        if any(n % m for n, m in zip(own.crop, cell, strict=True)) or own.chunk % stride[0]:
+            raise InputError(
+                f"The denoiser's crop of {own.crop} voxels (z, y, x) must be a multiple of {cell}, and its chunk of "
+                f"{stride[0]}. Change diffusion_training.crop or .chunk."
+            )
+        # A context that ends with the volume is padded slice by slice, which needs latents of single slices.
+        cut = Cut(max(own.chunk, own.crop[0]), own.crop[1:], self.reach * stride[0], overhang=stride[0] == 1)
+        return SlabDataset(
+            cases, self.recipe.phases, self.recipe.data, cut, own.augmentation, (self.recipe.seed, STAGE)
+        )
+
+    def begin(self, step: int) -> None:
+        self.pool.begin(step)
+
+    def train_step(self, step: int) -> dict[str, float]:
+        self.optimizers["model"].param_groups[0]["lr"] = learning_rate(step, self.schedule)
+        slots = list(self.machine.slots(self.schedule.batch))
+        chunks = list(zip(slots, self.pool.draw(step), strict=True))
+        values: list[dict[str, Tensor]] = []
+        losses = [partial(self._loss, part, step, values) for part in self.machine.passes(chunks)]
+        self.machine.descend(self.wrapped, self.optimizer, losses, self.schedule.clip)
+        update_average(self.average, self.model, step, self.schedule.average)
+        return {name: torch.stack([row[name] for row in values]).mean().item() for name in values[0]}
+
+    def _loss(self, samples: Sequence[tuple[int, LatentChunk]], step: int, values: list[dict[str, Tensor]]) -> Tensor:
+        """Squared error and L1 of the prediction where the pair is valid; every sample counts once a phase."""
+        phases = len(self.recipe.phases)
+        device = self.machine.device
+        chunks = [chunk for _, chunk in samples]
+        ncct = torch.cat([c.ncct[None].expand(phases, -1, -1, -1, -1) for c in chunks]).float().to(device)
+        cect = torch.cat([c.cect for c in chunks]).float().to(device)
+        valid = torch.cat([c.valid for c in chunks]).float().to(device)
+        phase = torch.arange(phases, device=device).repeat(len(chunks))
+        t, noise = self._noise([slot for slot, _ in samples], step, cect.shape[1:], phases)
+        t, noise = t.to(device), noise.to(device)
+        mask = self._mask(ncct, cect, step)
+        if self.paper:
+            error = self._paper_error(cect, mask, phase, t, noise)
+        else:
+            error = self._error(ncct, cect, mask, phase, t, noise)
+        core = slice(self.reach, ncct.shape[2] - self.reach)
+        weight = valid * mask[:, :, core] if self.own.mask_loss and mask is not None else valid
+        error = error * weight
+        loss = error.square().mean() + self.own.l1_weight * error.abs().mean()
+        identity = ((ncct - cect)[:, :, core] * valid).square().mean()
+        values.append({"loss": loss.detach(), "mse": error.detach().square().mean(), "identity": identity})
+        return loss
+
+    def _error(
+        self, ncct: Tensor, cect: Tensor, mask: Tensor | None, phase: Tensor, t: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Product: predicted x0 less x0; inputs with context, [B, C, Z + context, Y, X], result without."""
+        noisy = self.scheduler.scale_input(self.scheduler.add_noise(cect, noise, t), t)
+        noisy, ncct = (x.contiguous(memory_format=LAYOUT) for x in (noisy, ncct))
+        with self.machine.accelerator.autocast():
+            x0 = self.wrapped(noisy, ncct, t, phase, mask, context=True)
+        return x0.float() - cect[:, :, self.reach : cect.shape[2] - self.reach]
+
+    def _paper_error(self, cect: Tensor, mask: Tensor | None, phase: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Paper: predicted noise less the noise on the masked latent."""
+        noisy = self.scheduler.add_noise(cect if mask is None else cect * mask, noise, t)
+        with self.machine.accelerator.autocast():
+            epsilon = self.wrapped(noisy.contiguous(memory_format=LAYOUT), t, phase)
+        return epsilon.float() - noise
+
+    def _mask(self, ncct: Tensor, cect: Tensor, step: int) -> Tensor | None:
+        if not self.own.dynamic_mask:
+            return None
+        u = step / max(1.0, self.schedule.steps * self.own.masked_part)
+        return dynamic_similarity_mask(similarity(ncct, cect), u, self.own.mask_exponent, self.own.mask_formula)
+
+    def _noise(self, slots: Sequence[int], step: int, shape: torch.Size, phases: int) -> tuple[Tensor, Tensor]:
+        """Noise steps [B] and noise [B, C, Z, Y, X], a function of the seed, the step and the sample."""
+        last = self.recipe.scheduler.train_timesteps - 1
+        times, noises = [], []
+        for slot in slots:
+            rng = np.random.default_rng((self.recipe.seed, 4, step, slot))
+            t = rng.integers(0, last + 1, phases)
+            if not self.paper:
+                t[rng.random(phases) < self.own.last_step_part] = last
+            times.append(torch.from_numpy(t))
+            noises.append(torch.from_numpy(rng.standard_normal((phases, *shape), np.float32)))
+        return torch.cat(times), torch.cat(noises)
+
+    def validate(self, step: int) -> dict[str, float]:
+        return self.validator.score(self.autoencoder, self.average, self.scheduler, step)
+
+
+def build_denoiser(recipe: Recipe) -> LatentDenoiser | PaperDenoiser:
+    """The denoiser that the recipe names."""
+    kind = PaperDenoiser if recipe.denoiser.kind == "paper" else LatentDenoiser
+    return kind(recipe.denoiser, recipe.autoencoder.latent_channels, len(recipe.phases))

@@ -1,0 +1,97 @@
+"""Latents to train the denoiser on: augmented in image space, encoded by the frozen encoder, kept for a while.
+
+Encoding can cost more than a training step, so a chunk of slices is used several times before a new one takes its
+place. What a pool holds at a step is a function of the seed and the step alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from S2LDMLib.autoencoder import SyncreticAutoencoder
+from S2LDMLib.preprocess import normalise
+from torch import Tensor
+
+from ..recipe import Recipe
+from .augment import Slab
+from .machine import Machine
+from .slabs import SlabDataset, slab_batches
+
+MOST_SHIFT = 4  # latent voxels
+
+
+@dataclass(frozen=True)
+class LatentChunk:
+    """Standardised latents in fp16: ``ncct`` [C, Z, Y, X], ``cect`` [P, C, Z, Y, X], ``valid`` [P, 1, Z, Y, X].
+
+    Where the chunk reaches beyond an end of the volume it holds zeros, the padding that the denoiser meets there.
+    """
+
+    ncct: Tensor
+    cect: Tensor
+    valid: Tensor
+
+    def cut(self, depth: int, reach: int, rng: np.random.Generator) -> LatentChunk:
+        """Some slices with ``reach`` slices of context; shifted, so that pooling meets all places of its grid."""
+        z = int(rng.integers(self.ncct.shape[1] - depth - 2 * reach + 1))
+        shift = tuple(int(s) for s in rng.integers(-MOST_SHIFT, MOST_SHIFT + 1, 2))
+        core, whole = slice(z + reach, z + reach + depth), slice(z, z + depth + 2 * reach)
+        return LatentChunk(
+            self.ncct[:, whole].roll(shift, (2, 3)), self.cect[:, :, whole].roll(shift, (3, 4)),
+            self.valid[:, :, core].roll(shift, (3, 4)),
+        )  # fmt: skip
+
+
+class LatentPool:
+    """Chunks for each sample of the batch that this process trains on."""
+
+    def __init__(
+        self, samples: SlabDataset, autoencoder: SyncreticAutoencoder, recipe: Recipe, machine: Machine, reach: int
+    ) -> None:
+        self.samples, self.autoencoder, self.recipe, self.machine = samples, autoencoder, recipe, machine
+        self.own, self.reach = recipe.diffusion_training, reach
+        self.slots = machine.slots(self.own.schedule.batch)
+        self._chunks: list[deque[LatentChunk]] = []
+        self._generation = 0  # of the oldest chunk
+
+    def begin(self, step: int) -> None:
+        """Fill the pool as it is at a step."""
+        self._generation = step // self.own.renew_every
+        self._chunks = [deque(maxlen=self.own.chunks) for _ in self.slots]
+        batch, workers = self.own.schedule.batch, self.recipe.data.workers
+        self._slabs: Iterator[list[Slab]] = slab_batches(self.samples, self.slots, batch, self._generation, workers)
+        for _ in range(self.own.chunks):
+            self._add()
+
+    def draw(self, step: int) -> list[LatentChunk]:
+        """A sample for each slot."""
+        while self._generation < step // self.own.renew_every:
+            self._add()
+            self._generation += 1
+        depth = self.own.crop[0] // self.autoencoder.stride[0]
+        drawn = []
+        for slot, chunks in zip(self.slots, self._chunks, strict=True):
+            rng = np.random.default_rng((self.recipe.seed, 3, step, slot))
+            drawn.append(chunks[rng.integers(len(chunks))].cut(depth, self.reach, rng))
+        return drawn
+
+    def _add(self) -> None:
+        for chunks, slab in zip(self._chunks, next(self._slabs), strict=True):
+            chunks.append(self._encode(slab))
+
+    @torch.no_grad()
+    def _encode(self, slab: Slab) -> LatentChunk:
+        images = normalise(torch.cat([slab.ncct[None], slab.cect])[:, None], self.recipe.preprocess)
+        images = images.to(self.machine.device)
+        with self.machine.accelerator.autocast():
+            latents = torch.cat([self.autoencoder.encode(image[None]) for image in images])
+        # A latent voxel counts only where all voxels below it are valid.
+        valid = -F.max_pool3d(-slab.valid[:, None].to(self.machine.device), self.autoencoder.stride)
+        ends = tuple(n // self.autoencoder.stride[0] for n in slab.ends)
+        latents, valid = (F.pad(x, (0, 0, 0, 0, *ends)).half() for x in (latents, valid))
+        return LatentChunk(latents[0], latents[1:], valid)

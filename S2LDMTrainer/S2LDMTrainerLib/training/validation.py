@@ -1,0 +1,80 @@
+"""Scores and pictures while a denoiser is trained: the very pipeline that ships, on whole validation volumes."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+from S2LDMLib.autoencoder import SyncreticAutoencoder
+from S2LDMLib.config import ModelConfig
+from S2LDMLib.denoiser import LatentDenoiser
+from S2LDMLib.errors import S2LDMWarning
+from S2LDMLib.paper_denoiser import PaperDenoiser
+from S2LDMLib.pipeline import S2LDMPipeline
+from S2LDMLib.preview import compare_picture
+from S2LDMLib.scheduler import LatentScheduler
+
+from ..data import Case
+from ..recipe import Recipe
+from ..scoring.regions import find_regions
+from ..scoring.scores import bias, mae, psnr
+from .journal import Journal
+from .machine import Machine
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def model_config(recipe: Recipe, provenance: dict[str, str] | None = None) -> ModelConfig:
+    """The ``config.json`` of the model that a recipe makes."""
+    return ModelConfig(
+        name=recipe.name, phases=recipe.phases, preprocess=recipe.preprocess,
+        residual_decode=recipe.autoencoder_training.target == "own", provenance=provenance or {},
+    )  # fmt: skip
+
+
+class Validator:
+    """Translates the validation cases, shared out over the processes."""
+
+    def __init__(self, recipe: Recipe, cases: Sequence[Case], machine: Machine, journal: Journal) -> None:
+        self.recipe, self.machine, self.journal = recipe, machine, journal
+        wanted = [(case, phase) for case in cases for phase in recipe.phases if phase in case.phases]
+        process, processes = machine.accelerator.process_index, machine.processes
+        self.wanted = wanted[process::processes]
+        self.any = bool(wanted)
+
+    def score(
+        self, autoencoder: SyncreticAutoencoder, denoiser: LatentDenoiser | PaperDenoiser, scheduler: LatentScheduler,
+        step: int,
+    ) -> dict[str, float]:  # fmt: skip
+        """Means over cases and phases: body PSNR at W400/L0 (the ``score`` is its negative), soft-core PSNR, HU."""
+        if not self.any:
+            return {}
+        # Copies, since a pipeline chooses layout and device of its networks as it likes.
+        networks = copy.deepcopy(autoencoder), copy.deepcopy(denoiser)
+        pipeline = S2LDMPipeline(
+            model_config(self.recipe), *networks, scheduler,
+            device=str(self.machine.device), dtype=DTYPES[self.machine.precision],
+        )  # fmt: skip
+        rows = self.machine.gather([self._score(pipeline, case, phase, step) for case, phase in self.wanted])
+        means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+        return {"score": -means["body_psnr"], **means}
+
+    def _score(self, pipeline: S2LDMPipeline, case: Case, phase: str, step: int) -> dict[str, float]:
+        ncct, real = case.image("ncct"), case.image(phase)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", S2LDMWarning)  # told when the case was prepared
+            synthetic = pipeline(ncct, phase)
+        if self.journal.writes and (case, phase) in self.wanted[: len(self.recipe.phases)]:
+            picture = compare_picture(ncct, {phase: synthetic}, {phase: real})
+            self.journal.picture(f"{case.name}_{phase}", step, picture)
+        made, true = sitk.GetArrayViewFromImage(synthetic), sitk.GetArrayViewFromImage(real)
+        regions = find_regions(case, phase)
+        return {
+            "body_psnr": psnr(made, true, regions.body),
+            "soft_core_psnr": psnr(made, true, regions.soft_core),
+            "body_mae_hu": mae(made, true, regions.body),
+            "enhanced_bias_hu": bias(made, true, regions.enhanced),
+        }
