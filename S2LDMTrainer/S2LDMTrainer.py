@@ -11,7 +11,7 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
-from S2LDMTrainerPanel.dependencies import DependencyError, ensure_packages
+from S2LDMTrainerPanel.dependencies import PACKAGES, DependencyError
 from S2LDMTrainerPanel.headless import run_command_line
 from S2LDMTrainerPanel.loss_plots import LossPlots
 from S2LDMTrainerPanel.run_monitor import Phase, RunError, RunMonitor, RunState
@@ -147,7 +147,7 @@ class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onStartButton(self, checked: bool = False) -> None:
         """Start a run, or resume that of the run folder."""
         try:
-            ensure_packages()
+            PACKAGES.ensure()
             self.logic.start(self._parameterNode.dataFolder, self._parameterNode.preset)
         except (RunError, DependencyError) as error:
             slicer.util.errorDisplay(str(error))

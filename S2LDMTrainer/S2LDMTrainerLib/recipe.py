@@ -117,6 +117,7 @@ class DiffusionTraining:
         masked_part: of the steps, until the mask has become ones. mask_loss: it also weighs the loss.
     last_step_part: of the samples, at the last noise step, which is what one-step sampling asks for (product).
     l1_weight: of an L1 beside the squared error.
+    validation_cases: whole volumes that are translated at a validation, at most.
     """
 
     crop: tuple[int, int, int] = (3, 256, 256)
@@ -131,6 +132,7 @@ class DiffusionTraining:
     mask_loss: bool = False
     last_step_part: float = 0.75
     l1_weight: float = 0.5
+    validation_cases: int = 8
     schedule: Schedule = field(default_factory=lambda: Schedule(batch=2, weight_decay=1e-3))
 
 

@@ -1,126 +1,16 @@
-"""The Python packages that training needs and Slicer lacks: asked for once, at the point of use.
-
-PyTorch comes from Slicer's PyTorch extension, which knows the computer's GPU; pip gets the rest, and is told to leave
-PyTorch and Slicer's own numpy and SimpleITK as they are.
-"""
+"""What training needs besides Slicer's own packages."""
 
 from __future__ import annotations
 
-import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from subprocess import CalledProcessError
 
-from packaging.requirements import Requirement
+from S2LDMTranslatePanel.dependencies import DependencyError as DependencyError
+from S2LDMTranslatePanel.dependencies import Packages
 
-TORCH = Requirement("torch>=2.10")
-REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
-KEPT = ("torch", "numpy", "SimpleITK")
-REQUESTER = "S2LDM Trainer"
-TORCH_SIZE, OTHERS_SIZE = "0.2 GB for a computer without an NVIDIA GPU, 3 GB with one", "0.1 GB"
-
-
-class DependencyError(RuntimeError):
-    """A package is missing and was not installed; one sentence what is wrong, one what to do."""
-
-
-def installed_version(name: str) -> str | None:
-    """Without importing the package, which for torch would take seconds and memory."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def missing_packages() -> list[str]:
-    """The requirements that are not met, PyTorch first."""
-    lines = [line.strip() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()]
-    requirements = [TORCH, *(Requirement(line) for line in lines if line and not line.startswith("#"))]
-    return [str(each) for each in requirements if not _is_met(each)]
-
-
-def ensure_packages() -> None:
-    """Install what is missing, after one question that names what and how large.
-
-    Raises:
-        DependencyError: the PyTorch extension is missing, PyTorch is too old, or the user declined.
-    """
-    missing = missing_packages()
-    if not missing:
-        return
-    torch_missing = str(TORCH) in missing
-    if torch_missing:
-        _check_torch_can_be_had()
-    _ask(missing, torch_missing)
-    if torch_missing:
-        _install_torch()
-    _install_others()
-
-
-def _is_met(requirement: Requirement) -> bool:
-    found = installed_version(requirement.name)
-    return found is not None and requirement.specifier.contains(found, prereleases=True)
-
-
-def _check_torch_can_be_had() -> None:
-    if found := installed_version("torch"):
-        raise DependencyError(
-            f"PyTorch {found} is too old, {TORCH} is needed. Uninstall it in the module PyTorch Utils, restart Slicer "
-            "and try again."
-        )
-    try:
-        import PyTorchUtils  # noqa: F401
-    except ModuleNotFoundError:
-        raise DependencyError(
-            "Slicer's PyTorch extension is not installed. Install it in the Extensions Manager, restart Slicer and try "
-            "again."
-        ) from None
-
-
-def _ask(missing: list[str], torch_missing: bool) -> None:
-    import slicer
-
-    sizes = [f"PyTorch: {TORCH_SIZE}"] if torch_missing else []
-    if len(missing) > torch_missing:
-        sizes.append(f"the others: about {OTHERS_SIZE}")
-    question = (
-        f"Training needs Python packages that Slicer does not have:\n\n{', '.join(missing)}\n\n"
-        f"Download and install them ({'; '.join(sizes)})?"
-    )
-    if not slicer.util.confirmOkCancelDisplay(question, f"{REQUESTER} - Install Python packages"):
-        raise DependencyError(
-            "The Python packages that training needs are not installed. Press Start again to install."
-        )
-
-
-def _install_torch() -> None:
-    import PyTorchUtils
-
-    try:
-        logic = PyTorchUtils.PyTorchUtilsLogic()
-        installed = logic.installTorch(askConfirmation=False, torchVersionRequirement=str(TORCH.specifier))
-    except CalledProcessError:
-        installed = None
-    if installed is None:
-        raise DependencyError("PyTorch could not be installed. Install it in the module PyTorch Utils and try again.")
-
-
-def _install_others() -> None:
-    import slicer.packaging
-
-    kept = {name: installed_version(name) for name in KEPT}
-    with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder) / "constraints.txt"
-        lines = [f"{name}=={found}" for name, found in kept.items() if found]
-        constraints.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        try:
-            slicer.packaging.pip_ensure(
-                slicer.packaging.load_requirements(REQUIREMENTS),
-                constraints=constraints,
-                prompt_install=False,
-                requester=REQUESTER,
-            )
-        except CalledProcessError:
-            raise DependencyError(
-                "pip could not install what training needs. Look at its log in the Python console, then try again."
-            ) from None
+PACKAGES = Packages(
+    requirements=Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt",
+    requester="S2LDM Trainer",
+    work="training",
+    again="Start",
+    size="0.1 GB",
+)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .dependencies import missing_packages
+from .dependencies import PACKAGES
 from .run_process import trainer_command, trainer_environment
 
 
@@ -17,7 +17,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
     Ctrl-C and SIGTERM are handed on to it, so that it can write a checkpoint.
     """
-    if missing := missing_packages():
+    if missing := PACKAGES.missing():
         print(
             f"s2ldm-train: Slicer's Python lacks {', '.join(missing)}. Press Start in the module S2LDMTrainer once.",
             file=sys.stderr,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from S2LDMTranslatePanel.slicer_python import library_command, library_environment
 
 LIBRARY = "S2LDMTrainerLib"
 LOCK, LOG = "run.lock", "train.log"
@@ -48,22 +48,14 @@ class Holder:
         return self.host == socket.gethostname()
 
 
-def python_executable() -> str:
-    """Slicer's own Python, outside Slicer the one that runs."""
-    return shutil.which("PythonSlicer") or sys.executable
-
-
 def trainer_command(arguments: Sequence[str]) -> list[str]:
     """The command line ``s2ldm-train`` in Slicer's Python."""
-    return [python_executable(), "-m", LIBRARY, *arguments]
+    return library_command(LIBRARY, arguments)
 
 
 def trainer_environment() -> dict[str, str]:
     """This process's environment, in which the libraries are found and the log is written as it comes."""
-    # An installed extension has all libraries in one folder, the source tree one folder a module.
-    folders = [str(folder) for folder in (_MODULE, _MODULE.parent / "S2LDMTranslate") if folder.is_dir()]
-    paths = os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    return library_environment(_MODULE, _MODULE.parent / "S2LDMTranslate")
 
 
 def launch_detached(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:

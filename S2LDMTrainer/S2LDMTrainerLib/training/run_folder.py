@@ -28,7 +28,8 @@ LOCKED_BYTE = 1 << 30  # on Windows, which lets nobody read a locked byte: far b
 RECIPE, LOCK, PROGRESS = "recipe.json", "run.lock", "progress.jsonl"
 # What may differ when a run is resumed; anything else would make it another run.
 FREE_KEYS = {
-    "name", "preset", "notes", "store", "workers", "keep", "checkpoint_every", "validate_every", "learning_rate", "clip"
+    "name", "preset", "notes", "store", "workers", "keep", "checkpoint_every", "validate_every", "validation_cases",
+    "learning_rate", "clip",
 }  # fmt: skip
 
 

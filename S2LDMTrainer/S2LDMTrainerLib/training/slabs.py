@@ -80,8 +80,7 @@ class SlabDataset(Dataset[Slab]):
         first, last, ends, y, x = self._place(case, rng)
 
         def fitted(volume: np.ndarray, fill: float) -> Tensor:
-            part = np.asarray(volume[first:last, max(0, y) :, max(0, x) :], np.float32)
-            return torch.from_numpy(_fit(part, self.cut.plane, (y, x), fill))
+            return torch.from_numpy(_fit(volume[first:last], self.cut.plane, (y, x), fill))
 
         ncct = fitted(case.volume(case.images()[0]), AIR)
         if not case.phases:
@@ -118,11 +117,12 @@ def _start(n: int, size: int, rng: np.random.Generator) -> int:
 
 
 def _fit(part: np.ndarray, plane: tuple[int, int], start: tuple[int, int], fill: float) -> np.ndarray:
-    """Cut or pad a slab (Z, Y, X) to the plane."""
-    part = part[:, : plane[0], : plane[1]]
+    """A slab (Z, Y, X) cut or padded to the plane, in fp32."""
+    y, x = (slice(max(0, s), max(0, s) + n) for s, n in zip(start, plane, strict=True))
+    part = part[:, y, x].astype(np.float32)
     before = [max(0, -s) for s in start]
     width = [(b, n - b - have) for b, n, have in zip(before, plane, part.shape[1:], strict=True)]
-    return np.ascontiguousarray(np.pad(part, [(0, 0), *width], constant_values=fill))
+    return np.pad(part, [(0, 0), *width], constant_values=fill)
 
 
 def _check_size(case: Case, cut: Cut, pad: bool) -> None:

@@ -40,7 +40,9 @@ class Validator:
 
     def __init__(self, recipe: Recipe, cases: Sequence[Case], machine: Machine, journal: Journal) -> None:
         self.recipe, self.machine, self.journal = recipe, machine, journal
-        wanted = [(case, phase) for case in cases for phase in recipe.phases if phase in case.phases]
+        paired = [case for case in cases if set(case.phases) & set(recipe.phases)]
+        few = paired[: recipe.diffusion_training.validation_cases]
+        wanted = [(case, phase) for case in few for phase in recipe.phases if phase in case.phases]
         process, processes = machine.accelerator.process_index, machine.processes
         self.wanted = wanted[process::processes]
         self.any = bool(wanted)
