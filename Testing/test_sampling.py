@@ -97,3 +97,10 @@ def test_windows_blend_to_the_whole_and_leave_their_input_alone() -> None:
 def test_impossible_step_counts_are_refused(steps: int) -> None:
     with pytest.raises(ValueError, match="between 1 and 1000"):
         LatentScheduler(SchedulerConfig()).timesteps(steps)
+
+
+def test_sampling_can_start_below_pure_noise() -> None:
+    scheduler = LatentScheduler(SchedulerConfig(start=0.3, zero_terminal_snr=False))
+    assert scheduler.timesteps(3) == [299, 199, 99]
+    with pytest.raises(ValueError, match="between 1 and 300"):
+        scheduler.timesteps(301)

@@ -99,6 +99,8 @@ class SchedulerConfig:
 
     prediction: ``sample`` (x0, product) or ``epsilon`` (paper).
     zero_terminal_snr: the last training step is pure noise, so that sampling can start there.
+    start: where sampling begins, as a part of the noise steps: 1 is pure noise. The paper's sampler, which knows the
+        NCCT only by its noised latent, forgets the patient there; with less it keeps more of the NCCT.
     steps: sampling steps by default.
     """
 
@@ -108,6 +110,7 @@ class SchedulerConfig:
     beta_start: float = 0.0015
     beta_end: float = 0.0195
     zero_terminal_snr: bool = True
+    start: float = 1.0
     steps: int = 1
 
 

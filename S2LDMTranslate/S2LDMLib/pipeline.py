@@ -177,7 +177,7 @@ class S2LDMPipeline:
             raise InputError(f"The detail {detail!r} is unknown. Use one of: {', '.join(DETAILS)}.")
         if detail == "native" and not self.config.residual_decode:
             raise InputError("This model's decoder makes a CECT of whatever it is given. Use the detail 'model'.")
-        most = self.scheduler.config.train_timesteps
+        most = round(self.scheduler.config.start * self.scheduler.config.train_timesteps)
         if not 1 <= steps <= most:
             raise InputError(f"{steps} sampling steps are impossible. Use 1 to {most}.")
         next(plans(self.device, self.dtype))  # refuses an unknown device or precision

@@ -10,12 +10,15 @@ from monai.networks.schedulers.scheduler import NoiseSchedules
 from torch import Tensor
 
 from .config import SchedulerConfig
+from .errors import ModelError
 
 
 class LatentScheduler:
     """Adds noise in training and takes it away in sampling; ``t`` counts training steps, T - 1 is pure noise."""
 
     def __init__(self, config: SchedulerConfig) -> None:
+        if not 0 < config.start <= 1:
+            raise ModelError(f"The scheduler's start is {config.start}. It must be above 0 and at most 1.")
         self.config = config
         betas = NoiseSchedules[config.schedule](config.train_timesteps, config.beta_start, config.beta_end)
         alphas_cumprod = (1 - betas.double()).cumprod(0)
@@ -28,11 +31,11 @@ class LatentScheduler:
         return self.alphas_cumprod.to(t.device)[t].view(-1, 1, 1, 1, 1)
 
     def timesteps(self, steps: int) -> list[int]:
-        """Descending steps that start at T - 1, evenly spaced.
+        """Descending steps that start at ``start`` of T (at T - 1 by default), evenly spaced.
 
         MONAI's and diffusers' default ("leading") spacing would start one step of a 1-step sampler at t = 0.
         """
-        total = self.config.train_timesteps
+        total = round(self.config.start * self.config.train_timesteps)
         if not 1 <= steps <= total:
             raise ValueError(f"steps must be between 1 and {total}, not {steps}")
         return [round(total * (steps - i) / steps) - 1 for i in range(steps)]
