@@ -61,7 +61,8 @@ def measure(recipe: Recipe, prepared: Path, device: str, steps: int) -> None:
     validator = Validator(recipe, [], machine, journal)
     second = DiffusionStage(recipe, data.train, first.average, machine, validator)
     peak = matrix_rate(machine)
-    print(f"{machine.device}, {machine.precision}, {torch.get_num_threads()} threads; matrix product {peak:.3f} TFLOP/s")
+    threads = torch.get_num_threads()
+    print(f"{machine.device}, {machine.precision}, {threads} threads; matrix product {peak:.3f} TFLOP/s")
     for stage in (first, second):
         if not stage.optimizers:
             continue

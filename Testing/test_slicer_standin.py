@@ -162,6 +162,26 @@ def test_a_node_selector_follows_the_scene(parameters: Any, tmp_path: Path) -> N
     assert ui.edit.currentNode() is None and parameters.volume is None
 
 
+def test_a_node_selector_offers_only_nodes_with_the_attribute(tmp_path: Path) -> None:
+    ui = load(tmp_path, kind="qMRMLNodeComboBox", property="toolTip", parameter="")
+    ui.edit.nodeTypes, ui.edit.noneEnabled, ui.edit.noneDisplay = ["vtkMRMLScalarVolumeNode"], True, "Nothing"
+    ui.edit.setMRMLScene(slicer.mrmlScene)
+    for name, value in (("one", "a"), ("two", "b"), ("three", None)):
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name).SetAttribute("kind", value)
+    ui.edit.addAttribute("vtkMRMLScalarVolumeNode", "kind", "b")
+    assert [ui.edit.itemText(index) for index in range(ui.edit.count)] == ["Nothing", "two", "Create new..."]
+    ui.edit.addAttribute("vtkMRMLScalarVolumeNode", "kind")
+    assert ui.edit.count == 4
+
+
+def test_what_waits_for_the_start_is_called_once_when_it_is_complete() -> None:
+    heard: list[str] = []
+    slicer.app.connect("startupCompleted()", lambda: heard.append("started"))
+    slicer.app.complete_startup()
+    slicer.app.complete_startup()
+    assert heard == ["started"]
+
+
 def test_packages_are_checked_against_their_bounds(tmp_path: Path) -> None:
     packaging = slicer_standin.packaging()
     file = tmp_path / "requirements.txt"

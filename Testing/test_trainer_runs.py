@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import tiny_training
 from trainer_panel import (
-    MODULE,
+    PATHS,
     Phase,
     columns,
     count_nodes,
@@ -175,12 +175,12 @@ def test_a_stopped_run_goes_on_with_its_own_recipe(logic: Any, run: Path, plan: 
 
 def test_a_run_survives_the_process_that_started_it(run: Path, plan: Callable[..., Path]) -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import os, sys; sys.path[:0] = sys.argv[1].split(os.pathsep); from pathlib import Path\n"
         "from S2LDMTrainerPanel.run_process import launch_detached, trainer_environment\n"
         "launch_detached(sys.argv[3:], trainer_environment(), Path(sys.argv[2]))"
     )
     command = [sys.executable, tiny_training.__file__, "train", str(plan("forever")), str(run), "--preset", "demo"]
-    subprocess.run([sys.executable, "-c", code, str(MODULE), str(run / "train.log"), *command], check=True)
+    subprocess.run([sys.executable, "-c", code, PATHS, str(run / "train.log"), *command], check=True)
     logic = trainer.S2LDMTrainerLogic(launch_tiny)
     logic.openRun(run)
     wait_for(lambda: logic.update().step > 2)

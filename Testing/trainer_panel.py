@@ -25,10 +25,12 @@ if reason := slicer_standin.why_unavailable():
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = ROOT / "S2LDMTrainer"
 SCRIPT = MODULE / "S2LDMTrainer.py"
+# In Slicer, sys.path holds the folders of all modules.
+PATHS = os.pathsep.join(map(str, (MODULE, ROOT / "S2LDMTranslate", ROOT / "Testing")))
 
 slicer = slicer_standin.start()
+slicer_standin.load_module(ROOT / "S2LDMTranslate" / "S2LDMTranslate.py", "S2LDMTranslate")  # the trainer's dependency
 trainer = slicer_standin.load_module(SCRIPT, "S2LDMTrainer")
-from S2LDMTrainerPanel import dependencies as dependencies  # noqa: E402
 from S2LDMTrainerPanel.run_monitor import Phase  # noqa: E402
 from S2LDMTrainerPanel.run_process import find_holder, launch_detached  # noqa: E402
 

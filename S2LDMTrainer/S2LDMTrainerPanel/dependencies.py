@@ -8,7 +8,7 @@ from S2LDMTranslatePanel.dependencies import DependencyError as DependencyError
 from S2LDMTranslatePanel.dependencies import Packages
 
 PACKAGES = Packages(
-    requirements=Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt",
+    requirements=Path(__file__).resolve().parents[1] / "Resources" / "Requirements" / "S2LDMTrainer.txt",
     requester="S2LDM Trainer",
     work="training",
     again="Start",

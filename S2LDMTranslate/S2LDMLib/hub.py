@@ -224,7 +224,7 @@ def find_repository(repo_id: str, token: str | None = None) -> HubRepository | N
         info = hub.HfApi(token=token).model_info(repo_id, timeout=INFO_TIMEOUT_S)
         if README_FILE not in {sibling.rfilename for sibling in info.siblings or ()}:
             return HubRepository(bool(info.private), None)
-        silent = _silent_bar(lambda _: None)
+        silent = silent_bar(lambda _: None)
         card = hub.hf_hub_download(repo_id, README_FILE, revision=info.sha, token=token, tqdm_class=silent)
         text = Path(card).read_text(encoding="utf-8-sig", errors="replace")
         return HubRepository(bool(info.private), text)
@@ -302,7 +302,7 @@ def _download(hub: ModuleType, info: ModelInfo, repo_id: str, revision: str, on_
     """Fetch the model's files of one commit; the format is known before the weights are requested."""
     sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
     check_complete(sizes, f"{repo_id} at {revision}")
-    silent = _silent_bar(lambda _: None)
+    silent = silent_bar(lambda _: None)
     # Asked by name, the cache notes which commit the branch or tag is, for later use offline.
     for asked in (revision, info.sha):
         config = hub.hf_hub_download(repo_id, CONFIG_FILES[0], revision=asked, tqdm_class=silent)
@@ -317,13 +317,13 @@ def _download(hub: ModuleType, info: ModelInfo, repo_id: str, revision: str, on_
             on_progress(min(done + count, total) / total, name)
 
         report(0)
-        hub.hf_hub_download(repo_id, name, revision=info.sha, tqdm_class=_silent_bar(report))
+        hub.hf_hub_download(repo_id, name, revision=info.sha, tqdm_class=silent_bar(report))
         done += sizes[name]
     on_progress(1.0, wanted[-1])
     return folder
 
 
-def _silent_bar(report: Callable[[int], None]) -> type:
+def silent_bar(report: Callable[[int], None]) -> type:
     """Return a class that the client takes for a tqdm progress bar and that reports the bytes so far."""
 
     class SilentBar:

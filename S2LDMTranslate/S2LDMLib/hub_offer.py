@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
-from .errors import ModelError, S2LDMError
-from .hub import HUB_NAME, INFO_TIMEOUT_S, check_complete, hub_client
+from .errors import ModelError
+from .hub import HUB_NAME, INFO_TIMEOUT_S, check_complete, hub_client, silent_bar
 from .hub_errors import explain
-from .model_info import NO_LICENCE
+from .model_info import NO_LICENCE, licence_of_card
 from .weights import README_FILE, REQUIRED_FILES
 
 
@@ -45,8 +46,6 @@ def look_up(model: str) -> Offer:
     hub = hub_client()
     try:
         info = hub.HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S)
-    except S2LDMError:
-        raise
     except Exception as error:
         raise explain(error, repo_id, "download", revision) from error
     sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
@@ -55,12 +54,20 @@ def look_up(model: str) -> Offer:
     missing = [
         name for name in wanted if not isinstance(hub.try_to_load_from_cache(repo_id, name, revision=info.sha), str)
     ]
-    licence = getattr(info.card_data, "license", None) if info.card_data else None
     return Offer(
         model=repo_id,
         revision=info.sha,
         bytes=sum(sizes[name] for name in wanted),
         missing_bytes=sum(sizes[name] for name in missing),
-        licence=str(licence) if licence else NO_LICENCE,
+        licence=_licence(hub, repo_id, info.sha) if README_FILE in sizes else NO_LICENCE,
         cache=hub.constants.HF_HUB_CACHE,
     )
+
+
+def _licence(hub: ModuleType, repo_id: str, commit: str) -> str:
+    """As the README states it, which is the one file that is fetched for this."""
+    try:
+        card = hub.hf_hub_download(repo_id, README_FILE, revision=commit, tqdm_class=silent_bar(lambda _: None))
+    except Exception as error:
+        raise explain(error, repo_id, "download", commit) from error
+    return licence_of_card(Path(card).read_text(encoding="utf-8-sig", errors="replace"))

@@ -21,11 +21,12 @@ from types import ModuleType
 from typing import Any
 
 _MISSING = str(Path(__file__).parent / "missing")
+_MODULES = str(Path(__file__).parent / "modules")
 
 
 def why_unavailable() -> str:
     """Why no module can be opened here, for a test to skip with; empty where it can."""
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    _work_without_display()
     for package, source in (("slicer_core", "slicer-core"), ("PySide6.QtWidgets", "PySide6-Essentials")):
         try:
             importlib.import_module(package)
@@ -36,7 +37,7 @@ def why_unavailable() -> str:
 
 def start() -> ModuleType:
     """Complete the package ``slicer`` once in this process, with an empty scene; returns it."""
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    _work_without_display()
     import slicer
 
     if hasattr(slicer, "app"):
@@ -47,6 +48,7 @@ def start() -> ModuleType:
     sys.modules.update(qt=qt, ctk=ctk)
     _hide_leaks(slicer)
     slicer.__path__.append(_MISSING)
+    sys.path.append(_MODULES)
     for name, kind in vars(qmrml).items():
         if name.startswith("qMRML"):
             setattr(slicer, name, kind)
@@ -68,6 +70,12 @@ def open_panel(module: ModuleType) -> Any:
     widget.setup()
     widget.enter()
     return widget
+
+
+def close_panel(widget: Any) -> None:
+    """What Slicer does with a panel when it ends."""
+    widget.cleanup()
+    widget.parent.widget.findChild(start().qMRMLWidget).setMRMLScene(None)  # its selectors let go of the scene
 
 
 def packaging() -> ModuleType:
@@ -99,6 +107,12 @@ class EnteredParent:
 
     def layout(self) -> Any:
         return self.widget.layout()
+
+
+def _work_without_display() -> None:
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    if sys.platform == "linux":
+        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 
 def _hide_leaks(slicer: ModuleType) -> None:

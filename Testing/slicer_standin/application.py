@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from . import qt
-from .views import LayoutManager
+from .views import LayoutManager, why_no_rendering
 
 
 class Application:
@@ -27,6 +27,7 @@ class Application:
         self._manager = ModuleManager()
         self._options = SimpleNamespace(testingEnabled=True, runPythonAndExit=False)
         self.exit_code: int | None = None
+        self._connected: dict[str, list[Callable[[], None]]] = {}
 
     def testingEnabled(self) -> bool:
         return True
@@ -40,9 +41,9 @@ class Application:
     def applicationLogic(self) -> Any:
         return self._logic
 
-    def layoutManager(self) -> LayoutManager:
-        """Made when it is asked for, because it fills the scene with views and needs a library for OpenGL."""
-        if not self._layouts:
+    def layoutManager(self) -> LayoutManager | None:
+        """Made when it is asked for, because it fills the scene with views; None, as without window, if none can be."""
+        if self._layouts is None and not why_no_rendering():
             self._layouts = LayoutManager(self._slicer, self._logic)
         return self._layouts
 
@@ -64,7 +65,13 @@ class Application:
     def connect(self, signal: str, function: Callable[[], None]) -> bool:
         if signal not in ("startupCompleted()", "aboutToQuit()"):
             raise AttributeError(f"no stand-in for the signal {signal!r} of slicer.app")
+        self._connected.setdefault(signal, []).append(function)
         return True
+
+    def complete_startup(self) -> None:
+        """What Slicer does once, when its window is there."""
+        for function in self._connected.pop("startupCompleted()", []):
+            function()
 
 
 class ModuleManager(qt.QObject):

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractButton, QFileDialog, QHBoxLayout, QLineEd
 
 from .qt import own_widget
 
-_TITLE = 24  # pixels
+_TITLE, _NO_LIMIT = 24, (1 << 24) - 1  # pixels
 
 
 @own_widget
@@ -35,13 +35,14 @@ class ctkCollapsibleButton(QAbstractButton):
         self.setChecked(not collapsed)
         for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
             child.setVisible(not collapsed)
+        self.setMaximumHeight(_TITLE if collapsed else _NO_LIMIT)
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
     collapsed = Property(bool, lambda self: self._collapsed, _collapse)
 
     def sizeHint(self) -> QSize:
-        content = self.layout().sizeHint() if self.layout() and not self._collapsed else QSize(200, _TITLE)
+        content = self.layout().totalSizeHint() if self.layout() and not self._collapsed else QSize(200, _TITLE)
         return QSize(content.width(), max(_TITLE, content.height()))
 
     def minimumSizeHint(self) -> QSize:

@@ -6,6 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import Property, Signal
 from PySide6.QtWidgets import QComboBox, QWidget
+from shiboken6 import isValid
 
 from .qt import own_widget
 
@@ -54,6 +55,8 @@ class qMRMLNodeComboBox(QComboBox):
         self._options = {"addEnabled": True, "removeEnabled": True, "renameEnabled": False, "editEnabled": False}
         self._options |= {"noneEnabled": False, "showChildNodeTypes": True, "showHidden": False}
         self._options |= {"selectNodeUponCreation": True}
+        self._none_display = "None"
+        self._attributes: dict[tuple[str, str], str | None] = {}
         self.activated.connect(self._on_activated)
 
     addEnabled = _option("addEnabled")
@@ -70,6 +73,17 @@ class qMRMLNodeComboBox(QComboBox):
         self._refresh()
 
     nodeTypes = Property("QStringList", lambda self: self._types, _set_types)
+
+    def _set_none_display(self, text: str) -> None:
+        self._none_display = text
+        self._refresh()
+
+    noneDisplay = Property(str, lambda self: self._none_display, _set_none_display)
+
+    def addAttribute(self, node_type: str, name: str, value: str | None = None) -> None:
+        """Offer only nodes of this type that have the attribute, with this value if one is given."""
+        self._attributes[node_type, name] = value
+        self._refresh()
 
     def mrmlScene(self) -> Any:
         return self._scene
@@ -113,16 +127,24 @@ class qMRMLNodeComboBox(QComboBox):
     def _accepts(self, node: Any) -> bool:
         children, hidden = self._options["showChildNodeTypes"], self._options["showHidden"]
         fits = any(node.IsA(kind) if children else node.GetClassName() == kind for kind in self._types)
-        return fits and (hidden or not node.GetHideFromEditors())
+        return fits and (hidden or not node.GetHideFromEditors()) and self._has_attributes(node)
+
+    def _has_attributes(self, node: Any) -> bool:
+        wanted = [(name, value) for (kind, name), value in self._attributes.items() if node.IsA(kind)]
+        found = [(node.GetAttribute(name), value) for name, value in wanted]
+        return all(have is not None and value in (None, have) for have, value in found)
 
     def _refresh(self, *_: Any) -> None:
         """Fill the list again, and keep the choice where it is still there."""
+        if not isValid(self):  # its panel is gone, and with it Slicer's would have stopped listening
+            self._stop_observing()
+            return
         nodes = self._nodes()
         self._observe(nodes)
         blocked = self.blockSignals(True)
         self.clear()
         if self._options["noneEnabled"]:
-            self.addItem("None", _NONE)
+            self.addItem(self._none_display, _NONE)
         for node in nodes:
             self.addItem(node.GetName(), node.GetID())
         if self._options["addEnabled"]:
@@ -133,15 +155,22 @@ class qMRMLNodeComboBox(QComboBox):
         self.setCurrentNodeID(self._id if self._id in there else first)
 
     def _observe(self, nodes: list[Any]) -> None:
-        for observed, tag in self._observed:
-            observed.RemoveObserver(tag)
+        self._stop_observing()
         self._observed = [(node, node.AddObserver("ModifiedEvent", self._rename)) for node in nodes]
         if self._scene:
             scene = self._scene
             events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent)
             self._observed += [(scene, scene.AddObserver(event, self._refresh)) for event in events]
 
+    def _stop_observing(self) -> None:
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
+        self._observed = []
+
     def _rename(self, node: Any, _: str) -> None:
+        if not isValid(self):
+            self._stop_observing()
+            return
         index = self.findData(node.GetID())
         if index >= 0:
             self.setItemText(index, node.GetName())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -22,13 +23,11 @@ assert window.GetRenderingBackend()
 _MANAGERS = ("Model", "Crosshair", "Ruler", "ScalarBar")
 
 
+@cache
 def why_no_rendering() -> str:
     """Why nothing can be drawn here, for a test to skip with; empty where it can."""
-    ended = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True)
-    if ended.returncode == 0:
-        return ""
-    last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-    return f"VTK cannot draw without a display (on Debian: libegl1 libgl1 libgl1-mesa-dri): {last}"
+    status = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True).returncode
+    return f"VTK cannot draw here ({status}); on Debian it needs libegl1 and libgl1-mesa-dri" if status else ""
 
 
 class LayoutManager:
@@ -75,6 +74,9 @@ class LayoutManager:
 
     def layoutLogic(self) -> Any:
         return self._logic
+
+    def mrmlSliceLogics(self) -> Any:
+        return self._application.GetSliceLogics()
 
     def sliceViewNames(self) -> list[str]:
         return list(self._widgets)

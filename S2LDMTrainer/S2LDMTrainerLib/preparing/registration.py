@@ -237,7 +237,7 @@ def _displacements(grid: sitk.Image, inside: sitk.Image, transform: sitk.Transfo
     )
     chosen = sitk.GetArrayViewFromImage(inside) > 0
     lengths = np.linalg.norm(sitk.GetArrayViewFromImage(field)[chosen], axis=-1)
-    return lengths, sitk.GetArrayViewFromImage(sitk.DisplacementFieldJacobianDeterminant(field))[chosen]
+    return lengths, sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(field))[chosen]
 
 
 def _mutual_information(first: sitk.Image, second: sitk.Image, inside: np.ndarray) -> float:
