@@ -146,6 +146,20 @@ def test_a_run_is_started_and_done(logic: Any, run: Path, plan: Callable[..., Pa
     assert logic.log().splitlines() == ["step 1", "step 2", "step 3", "step 4"]
 
 
+def test_a_start_that_is_refused_loses_no_point_of_the_curves(logic: Any, run: Path, plan: Callable[..., Path]) -> None:
+    data = plan("forever")
+    logic.start(data, "demo")
+    wait_for(lambda: logic.update().step > 1)
+    written = logic.update().step + 2
+    wait_for(lambda: f'"step": {written},' in (run / "progress.jsonl").read_text())
+    with pytest.raises(trainer.RunError, match="A run is going on"):
+        logic.start(data, "demo")
+    steps = columns(logic.lossCurves)["step"] if logic.update() else []
+    assert steps[:written] == list(range(1, written + 1))
+    logic.stop()
+    wait_for(lambda: phase(logic) is Phase.CANCELLED)
+
+
 def test_a_run_is_found_again_and_stopped_by_a_panel_that_did_not_start_it(
     logic: Any, run: Path, plan: Callable[..., Path]
 ) -> None:

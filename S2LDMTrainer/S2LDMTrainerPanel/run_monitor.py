@@ -58,6 +58,7 @@ class RunMonitor:
         self._reader = ProgressReader(run)
         self._process: Process | None = None
         self._asked_to_stop = False
+        self._unseen: list[Point] = []  # read when the run was started, and not handed out yet
 
     def is_outdated(self) -> bool:
         """Whether the run was made anew, so that all read so far is of another one."""
@@ -65,11 +66,12 @@ class RunMonitor:
 
     def read(self) -> list[Point]:
         """The points that are new since the last call."""
-        return self._reader.read()
+        points, self._unseen = self._unseen + self._reader.read(), []
+        return points
 
     def read_again(self) -> None:
         """Let :meth:`read` begin with the first point."""
-        self._reader = ProgressReader(self.run)
+        self._reader, self._unseen = ProgressReader(self.run), []
 
     @property
     def can_resume(self) -> bool:
@@ -112,7 +114,7 @@ class RunMonitor:
         Raises:
             RunError: it cannot be started.
         """
-        self._reader.read()
+        self._unseen += self._reader.read()
         if obstacle := self.obstacle(data, self.state()):
             raise RunError(obstacle)
         arguments = ["train", str(data), str(self.run), "--preset", preset]
