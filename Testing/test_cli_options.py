@@ -156,3 +156,15 @@ def test_impossible_options_are_one_line(
     assert main(["translate", str(ncct), str(tmp_path / "o.nrrd"), *options]) == 2
     shown = capsys.readouterr().err
     assert len(shown.splitlines()) == 1 and message in shown and list(tmp_path.iterdir()) == []
+
+
+def test_a_sidecar_that_is_there_already_is_refused_before_any_work(
+    ncct: Path, tmp_path: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "made.json").write_text("mine")
+    options = ["--model", str(small_model), "--phase", "venous", "--progress", "json", "--sidecar"]
+    assert main(["translate", str(ncct), str(tmp_path / "made.nrrd"), *options]) == 2
+    shown = capsys.readouterr()
+    assert "made.json exists" in shown.err and not shown.out
+    assert [file.name for file in tmp_path.iterdir()] == ["made.json"]
+    assert (tmp_path / "made.json").read_text() == "mine"

@@ -34,10 +34,10 @@ from compare_scene import (
     widget,
 )
 from PIL import Image
+from S2LDMLib import NOTICE
 from S2LDMLib.errors import InputError
 from S2LDMTranslatePanel.compare_layout import LAYOUTS
 from S2LDMTranslatePanel.compare_view import CompareView
-from S2LDMTranslatePanel.view_overlay import NOTICE
 
 PAIRS = ROOT.parent / "shared" / "data" / "pairs"
 SESSION = "HCC_005_19990123"

@@ -63,6 +63,8 @@ def test_a_change_reaches_its_place() -> None:
         ("demo", "seed=many", "seed must be of type int"),
         ("demo", "precision=int8", "precision is 'int8'. Use one of auto, fp32"),
         ("demo", "autoencoder_training.schedule.batch=0", "batch is 0. Give a number above 0"),
+        ("demo", "autoencoder_training.schedule.warmup=0", "warmup is 0. Give a number above 0"),
+        ("demo", "diffusion_training.renew_every=0", "renew_every is 0. Give 1 or more"),
         ("demo", "phases=[]", "no phases"),
         ("nothing", "seed=1", "no preset 'nothing'. Use one of ablation_a"),
     ],

@@ -266,6 +266,7 @@ def test_a_full_disk_is_explained_and_the_checkpoint_before_stays(
         (("--set", "preprocess.spacing=[1.5,1.5,5]"), "again with --spacing 1.5 1.5 5"),
         (("--hold-out", "HCC_001"), "no patient HCC_001 to hold out. Use one of phantom_100"),
         (("--accumulate", "3"), "batch of 4 cannot be divided"),
+        (("--accumulate", "0"), "--accumulate is 0"),
         (("--set", 'phases=["delayed"]'), "holds no training pair with delayed"),
         (("--set", "diffusion_training.crop=[2,60,64]"), "must be a multiple of"),
         (("--set", "precision=fp16"), "fp16 needs a GPU"),

@@ -257,9 +257,12 @@ def _checked(recipe: Recipe) -> Recipe:
             raise InputError(f"{key} is {value!r}. Use one of {', '.join(allowed)}.")
     for key, stage in (("autoencoder_training", ae), ("diffusion_training", diffusion)):
         numbers = dataclasses.asdict(stage.schedule)
-        for name in ("steps", "batch", "learning_rate", "clip", "checkpoint_every", "validate_every"):
+        for name in ("steps", "batch", "learning_rate", "warmup", "clip", "checkpoint_every", "validate_every"):
             if numbers[name] <= 0:
                 raise InputError(f"{key}.schedule.{name} is {numbers[name]}. Give a number above 0.")
+    for name in ("chunk", "chunks", "renew_every"):
+        if getattr(diffusion, name) < 1:
+            raise InputError(f"diffusion_training.{name} is {getattr(diffusion, name)}. Give 1 or more.")
     if not recipe.phases:
         raise InputError("The recipe has no phases. Name at least one, e.g. --set 'phases=[\"arterial\"]'.")
     return recipe

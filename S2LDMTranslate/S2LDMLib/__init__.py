@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["S2LDMPipeline", "__version__"]
+__all__ = ["NOTICE", "S2LDMPipeline", "__version__"]
+
+NOTICE = "SYNTHETIC - NOT FOR DIAGNOSIS"  # what every picture of a result says
 
 if TYPE_CHECKING:
     from .pipeline import S2LDMPipeline

@@ -90,7 +90,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 def _translate(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     from .region import Region
-    from .sidecar import write_sidecar
+    from .sidecar import sidecar_path, write_sidecar
     from .volume_io import check_output_path, read_volume, write_volume
 
     check_output_path(args.output, args.overwrite)
@@ -98,6 +98,9 @@ def _translate(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> i
         check_output_path(args.preview, args.overwrite, (".png",))
     if args.sd:
         check_output_path(args.sd, args.overwrite)
+    if args.sidecar:
+        for path in filter(None, (args.output, args.sd)):
+            check_output_path(sidecar_path(Path(path)), args.overwrite, (".json",))
     if args.sd and args.samples == 1:
         raise InputError("--sd needs several samples. Add --samples N.")
     region = Region.of_bounds(args.region) if args.region else None

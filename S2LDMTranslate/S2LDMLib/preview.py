@@ -9,13 +9,13 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image, ImageDraw, ImageFont
 
+from . import NOTICE
 from .body import body_box
 
 WINDOW, LEVEL = 400.0, 0.0
 LARGEST_DIFFERENCE_HU = 300.0
 SLICES = 3
 PANEL = 384
-NOTICE = "SYNTHETIC - NOT FOR DIAGNOSIS"
 NOT_MEASURED_HU = -1024
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import slicer
 import vtk
+from S2LDMLib import NOTICE
 from S2LDMLib.errors import InputError
 from slicer.util import VTKObservationMixin
 
 from .compare_layout import LAYOUTS, CompareLayout, register_layouts
 from .difference_map import DifferenceMap
 from .shared_display import SharedDisplay
-from .view_overlay import NOTICE, ViewOverlay
+from .view_overlay import ViewOverlay
 from .view_picture import arrange, read_pixels, write_png
 
 WINDOW, LEVEL = 400.0, 0.0

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import vtk
+from S2LDMLib import NOTICE
 
-NOTICE = "SYNTHETIC - NOT FOR DIAGNOSIS"
 INPUT_TITLE = "NCCT"
 _SYNTHETIC_RGB, _INPUT_RGB = (1.0, 0.75, 0.25), (0.85, 0.85, 0.85)
 _SMALLEST_PX, _LARGEST_PX = 9, 24

@@ -40,6 +40,8 @@ class AutoencoderStage:
     def __init__(self, recipe: Recipe, train: Sequence[Case], validation: Sequence[Case], machine: Machine) -> None:
         self.recipe, self.own, self.machine = recipe, recipe.autoencoder_training, machine
         self.schedule = self.own.schedule
+        low, high = recipe.preprocess.range
+        self.hu_per_unit = recipe.preprocess.window / (high - low)
         machine.check_batch(self.schedule.batch, self.name)
         self.samples = autoencoder_samples(recipe, train, self.own.augmentation)
         paired = [case for case in validation if set(case.phases) & set(recipe.phases)]
@@ -108,8 +110,7 @@ class AutoencoderStage:
         update_average(self.average, self.model, step, self.schedule.average)
         if step + 1 == self.schedule.steps:
             set_statistics(self.average, self.samples, self.recipe, self.machine)
-        window = self.recipe.preprocess.window / (self.recipe.preprocess.range[1] - self.recipe.preprocess.range[0])
-        return {"l1_hu": values.pop("l1") * window, **values}
+        return {"l1_hu": values.pop("l1") * self.hu_per_unit, **values}
 
     def _loss(
         self, images: tuple[Tensor, ...], quantised: bool, adversarial: bool, outputs: list[SyncreticOutput]
@@ -166,8 +167,7 @@ class AutoencoderStage:
                     target = x_c if self.own.target == "cect" else x
                     errors.append({f"{side}_l1_hu": (y - target).abs().mean()})
                     raws.append(z * self.average.latent_std + self.average.latent_mean)
-        window = self.recipe.preprocess.window / (self.recipe.preprocess.range[1] - self.recipe.preprocess.range[0])
-        scores = {name: value * window for name, value in _mean(errors).items()}
+        scores = {name: value * self.hu_per_unit for name, value in _mean(errors).items()}
         if quantised:
             scores |= codebook_usage(self.average.codebook, torch.cat(raws))
         return {"score": scores["cect_l1_hu"], **scores}

@@ -47,6 +47,8 @@ class Machine:
     def __init__(self, device: str, precision: str, accumulate: int) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise InputError(f"The device {device!r} is unknown. Use auto, cpu or cuda.")
+        if accumulate < 1:
+            raise InputError(f"--accumulate is {accumulate}. Give the number of passes over a batch, 1 or more.")
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("No CUDA device is available here. Use --device auto, or cpu.")
         cpu = device == "cpu" or not torch.cuda.is_available()
