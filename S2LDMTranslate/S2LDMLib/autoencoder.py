@@ -1,7 +1,7 @@
 """The syncretic autoencoder: one encoder for NCCT and CECT, an optional codebook, and the CECT decoder.
 
-Built of MONAI's blocks in the layout of MONAI's VQVAE, which itself refuses strides that differ per axis. It has no
-normalisation layer, so that encoding and decoding in halo tiles is exact.
+The layout, and the names of the weights, are those of MONAI's VQVAE, which itself refuses strides that differ per axis.
+It has no normalisation layer, so that encoding and decoding in halo tiles is exact.
 
 Source: arXiv 2406.13977 (syncretic encoder, E and D); van den Oord et al., arXiv 1711.00937; MONAI VQVAE.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 
 import torch
-from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
 from .codebook import Codebook
 from .config import AutoencoderConfig
+from .planar import convolve, to_planes, to_volume
 
 Triple = tuple[int, int, int]
 
@@ -31,26 +31,48 @@ def _padding(kernel: Triple) -> Triple:
     return z, y, x
 
 
+class Convolution(nn.Module):
+    """A convolution, strided or transposed, and a ReLU; of planes [N, C, Y, X] where it is one voxel long in z.
+
+    fp32: whatever the autocast. For layers that give or take latents or HU: rounding those to bfloat16 was most of the
+        error of a bf16 run, and these layers are narrow, so that they cost little.
+    """
+
+    def __init__(
+        self, cin: int, cout: int, kernel: Triple, stride: Triple = (1, 1, 1), transposed: bool = False,
+        relu: bool = True, fp32: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        kind = nn.ConvTranspose3d if transposed else nn.Conv3d
+        self.conv = kind(cin, cout, kernel, stride, _padding(kernel))
+        self.relu, self.fp32 = relu, fp32
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.fp32 and torch.amp.is_autocast_available(x.device.type):  # the meta device has none
+            with torch.autocast(x.device.type, enabled=False):
+                y = convolve(self.conv, x.to(self.conv.weight.dtype))
+        else:
+            y = convolve(self.conv, x)
+        return y.relu_() if self.relu else y
+
+
 class ResidualUnit(nn.Module):
     """``relu(x + conv(relu(conv(x))))``: MONAI's VQVAEResidualUnit with a kernel per axis."""
 
     def __init__(self, channels: int, kernel: Triple) -> None:
         super().__init__()
-        self.conv1 = Convolution(3, channels, channels, kernel_size=kernel, adn_ordering="A", act="RELU")
-        self.conv2 = Convolution(3, channels, channels, kernel_size=kernel, conv_only=True)
+        self.conv1 = Convolution(channels, channels, kernel)
+        self.conv2 = Convolution(channels, channels, kernel, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.conv2(self.conv1(x)))
+        return self.conv2(self.conv1(x)).add_(x).relu_()
 
 
-def _strided(cin: int, cout: int, stride: Triple, kernel_z: int, transposed: bool, last: bool) -> Convolution:
-    kernel = _kernel(stride, kernel_z)
-    return Convolution(
-        3, cin, cout, strides=stride, kernel_size=kernel, padding=_padding(kernel), is_transposed=transposed,
-        # MONAI's default output padding suits odd kernels; an even one already doubles the size exactly.
-        output_padding=0 if transposed else None,
-        adn_ordering="A", act="RELU", conv_only=last,
-    )  # fmt: skip
+class PlaneByPlane(nn.Sequential):
+    """Layers that do not look along z, run on a volume [B, C, Z, Y, X] as planes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return to_volume(super().forward(to_planes(x)), x.shape[0])
 
 
 class SyncreticAutoencoder(nn.Module):
@@ -73,15 +95,18 @@ class SyncreticAutoencoder(nn.Module):
         for level, stride in enumerate(config.strides):
             cin, cout = widths[level], widths[level + 1]
             units = [ResidualUnit(cout, kernel) for _ in range(config.residual_units)]
-            down += [_strided(cin, cout, stride, config.kernel_z, transposed=False, last=False), *units]
+            strided = _kernel(stride, config.kernel_z)
+            down += [Convolution(cin, cout, strided, stride), *units]
             units = [ResidualUnit(cout, kernel) for _ in range(config.residual_units)]
-            up = [*units, _strided(cout, cin, stride, config.kernel_z, transposed=True, last=level == 0), *up]
+            last = level == 0
+            up = [*units, Convolution(cout, cin, strided, stride, transposed=True, relu=not last, fp32=last), *up]
         self.encoder: nn.Module = nn.Identity()
         self.decoder: nn.Module = nn.Identity()
         if config.channels:
-            last = (config.channels[-1], config.latent_channels)
-            self.encoder = nn.Sequential(*down, Convolution(3, *last, kernel_size=kernel, conv_only=True))
-            self.decoder = nn.Sequential(Convolution(3, *reversed(last), kernel_size=kernel, conv_only=True), *up)
+            ends = (config.channels[-1], config.latent_channels)
+            layers = PlaneByPlane if config.kernel_z == 1 and self.stride[0] == 1 else nn.Sequential
+            self.encoder = layers(*down, Convolution(*ends, kernel, relu=False, fp32=True))
+            self.decoder = layers(Convolution(*reversed(ends), kernel, relu=False, fp32=True), *up)
         self.codebook = Codebook(config.num_embeddings, config.latent_channels) if config.num_embeddings else None
         shape = (1, config.latent_channels, 1, 1, 1)
         self.register_buffer("latent_mean", torch.zeros(shape))

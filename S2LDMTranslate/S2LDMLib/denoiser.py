@@ -17,22 +17,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import DenoiserConfig
+from .planar import convolve, to_slabs, to_volume
 
 PLANE = (1, 3, 3)
+EPSILON = 1e-4
 
 
 class ChannelNorm(nn.Module):
-    """RMSNorm over the channels of each voxel, with no statistic across space."""
+    """RMSNorm over the channels of each voxel, with no statistic across space, of planes [N, C, Y, X]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        # Without the casts, fp32 weights would lift every activation of a bf16 run to fp32.
-        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        return (F.rms_norm(x.movedim(1, -1), (x.shape[1],), weight, 1e-4) + bias).movedim(-1, 1)
+    def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        """Normalise; ``scale`` and ``shift`` [N, C] then give ``y * (1 + scale) + shift`` in the same pass."""
+        weight, bias = self.weight, self.bias
+        if scale is not None:
+            weight, bias = (weight * (1 + scale))[:, None, None], (bias * (1 + scale) + shift)[:, None, None]
+        # Few passes over memory, which is what a norm costs. The sum is fp32; without the casts, fp32 weights would
+        # lift every activation of a bf16 run to fp32.
+        x = x.movedim(1, -1)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        factor = torch.rsqrt(norm.square() / x.shape[-1] + EPSILON).to(x.dtype)
+        return torch.addcmul(bias.to(x.dtype), x * factor, weight.to(x.dtype)).movedim(-1, 1)
 
 
 class Block(nn.Module):
@@ -47,9 +56,12 @@ class Block(nn.Module):
         self.modulation = nn.Linear(embedding, 2 * cout)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.modulation(embedding)[:, :, None, None, None].chunk(2, 1)
-        h = F.silu(self.norm1(self.conv1(x)) * (1 + scale) + shift)
-        return F.silu(self.norm2(self.conv2(h)))
+        """Planes [N, C, Y, X] and an embedding for each of them [N, E], or one for all [1, E]."""
+        scale, shift = self.modulation(embedding).chunk(2, 1)
+        # In place where nothing is kept for a gradient: an activation less in memory.
+        in_place = not torch.is_grad_enabled()
+        h = F.silu(self.norm1(convolve(self.conv1, x), scale, shift), in_place)
+        return F.silu(self.norm2(convolve(self.conv2, h)), in_place)
 
 
 class LatentDenoiser(nn.Module):
@@ -80,7 +92,10 @@ class LatentDenoiser(nn.Module):
         return 1, m, m
 
     def halo(self) -> tuple[int, int, int]:
-        """Latent voxels (z, y, x) beyond a tile on which its result can depend, for tiles that start as above."""
+        """Latent voxels (z, y, x) beyond a tile on which its result can depend, for tiles that start as above.
+
+        Those of z are all in the first layer: see ``context`` of :meth:`forward`.
+        """
         reach = 3  # outlet and the first level's block, walked from the output back to the input
         skips = [reach]
         for _ in self.up:
@@ -115,14 +130,17 @@ class LatentDenoiser(nn.Module):
         else:
             x = F.pad(x, (0, 0, 0, 0, self.reach, self.reach))
         embedding = F.silu(self.time(self._sinusoids(timestep)) + self.phase(phase))
-        h = self.inlet(x)
+        slabs, inlet = to_slabs(x, self.config.context), self.inlet
+        h = F.conv2d(slabs, inlet.weight.flatten(1, 2), inlet.bias, padding=1)
+        if len(embedding) > 1:
+            embedding = embedding.repeat_interleave(len(h) // len(embedding), 0)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
-            h = block(h if level == 0 else F.avg_pool3d(h, (1, 2, 2)), embedding)
+            h = block(h if level == 0 else F.avg_pool2d(h, 2), embedding)
             skips.append(h)
         for block, skip in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
-            h = block(torch.cat([skip, F.interpolate(h, scale_factor=(1.0, 2.0, 2.0))], 1), embedding)
-        return ncct.float() + self.outlet(h).float()
+            h = block(torch.cat([skip, F.interpolate(h, scale_factor=2.0)], 1), embedding)
+        return ncct.float() + to_volume(convolve(self.outlet, h), len(ncct)).float()
 
     def _sinusoids(self, timestep: Tensor) -> Tensor:
         half = self.config.embedding // 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from .scheduler import LatentScheduler
@@ -52,6 +51,7 @@ def sample_paper(predict: Predict, scheduler: LatentScheduler, z_n: Tensor, step
 
 def in_blended_windows(network: nn.Module, window: tuple[int, int, int]) -> Callable[[Tensor, int], Tensor]:
     """A denoiser with spatial statistics (GroupNorm, attention), run in latent windows of its training size."""
+    from monai.inferers import sliding_window_inference  # slow to import, and the product needs none of it
 
     def predict(x: Tensor, t: int) -> Tensor:
         def run(part: Tensor) -> Tensor:

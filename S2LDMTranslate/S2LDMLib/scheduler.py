@@ -6,11 +6,20 @@ Lin et al., arXiv 2305.08891 (zero terminal SNR, sampling from the last step).
 
 from __future__ import annotations
 
-from monai.networks.schedulers.scheduler import NoiseSchedules
+import torch
 from torch import Tensor
 
 from .config import SchedulerConfig
 from .errors import ModelError
+
+
+def _betas(config: SchedulerConfig) -> Tensor:
+    """The variances of the noise steps [T]; MONAI's, but for the one in use, which is not worth MONAI's slow import."""
+    if config.schedule == "scaled_linear_beta":
+        return torch.linspace(config.beta_start**0.5, config.beta_end**0.5, config.train_timesteps).square()
+    from monai.networks.schedulers.scheduler import NoiseSchedules
+
+    return NoiseSchedules[config.schedule](config.train_timesteps, config.beta_start, config.beta_end)
 
 
 class LatentScheduler:
@@ -20,8 +29,7 @@ class LatentScheduler:
         if not 0 < config.start <= 1:
             raise ModelError(f"The scheduler's start is {config.start}. It must be above 0 and at most 1.")
         self.config = config
-        betas = NoiseSchedules[config.schedule](config.train_timesteps, config.beta_start, config.beta_end)
-        alphas_cumprod = (1 - betas.double()).cumprod(0)
+        alphas_cumprod = (1 - _betas(config).double()).cumprod(0)
         if config.zero_terminal_snr:
             root = alphas_cumprod.sqrt()
             alphas_cumprod = ((root - root[-1]) * root[0] / (root[0] - root[-1])).square()

@@ -24,12 +24,15 @@ class Tiles:
     tile: latent voxels (z, y, x) of one tile; clipped to the volume.
     halo: latent voxels beyond a tile on which its result can depend.
     per_latent_in, per_latent_out: voxels of the network's input and output per latent voxel.
+    context: latent slices that the inputs hold beyond both ends of the volume, and that the network takes in beyond
+        both ends of a tile and does not give back. Unlike a halo, they cost their layer alone.
     """
 
     tile: Triple
     halo: Triple
     per_latent_in: Triple = (1, 1, 1)
     per_latent_out: Triple = (1, 1, 1)
+    context: int = 0
 
 
 Region = tuple[slice, slice, slice]
@@ -49,7 +52,7 @@ def run_tiles(
         network: maps tensors [B, C, z, y, x] to one tensor.
         shape: latent shape (z, y, x) of the volume.
         tiles: how to cut it.
-        inputs: tensors [B, C, Z, Y, X], each of ``shape * per_latent_in``.
+        inputs: tensors [B, C, Z, Y, X], each of ``shape * per_latent_in``, and twice the context longer in z.
 
     Yields:
         The region (z, y, x) of the output, and its values.
@@ -62,7 +65,8 @@ def run_tiles(
             first = max(start - tiles.halo[axis], 0)
             last = min(stop + tiles.halo[axis], shape[axis])
             into, out = tiles.per_latent_in[axis], tiles.per_latent_out[axis]
-            read.append(slice(first * into, last * into))
+            beyond = 2 * tiles.context if axis == 0 else 0
+            read.append(slice(first * into, (last + beyond) * into))
             kept.append(slice(start * out, stop * out))
             inside.append(slice((start - first) * out, (stop - first) * out))
         result = network(*(x[(..., *read)] for x in inputs))

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .autoencoder import SyncreticAutoencoder
 from .config import ModelConfig
 from .denoiser import LatentDenoiser
 from .devices import Plan, choose_tile
-from .paper_denoiser import PaperDenoiser
 from .progress import ProgressReporter
 from .sampler import in_blended_windows, initial_noise, sample_paper, sample_product
 from .scheduler import LatentScheduler
 from .tiling import Tiles, Triple, count_tiles, run_tiles
 
+if TYPE_CHECKING:
+    from .paper_denoiser import PaperDenoiser
+
 LAYOUT = torch.channels_last_3d
-# Four layers of the first level, in fp32, are alive at once.
-LIVE_BYTES = 4 * 4
+LIVE_LAYERS = 3  # of the finest level are in memory at once
 
 
 class Translation:
@@ -66,9 +69,9 @@ class Translation:
         """z_n to z of the CECT, by the sampler that the model was trained for."""
         noise = initial_noise(z_n.shape, seed).to(z_n.device)
         phases = torch.tensor([phase], device=z_n.device)
-        if isinstance(self.denoiser, PaperDenoiser):
-            return sample_paper(self._paper_predict(phases, steps), self.scheduler, z_n, steps, noise)
-        return sample_product(self._product_predict(z_n, phases, steps), self.scheduler, z_n, steps, noise)
+        if isinstance(self.denoiser, LatentDenoiser):
+            return sample_product(self._product_predict(z_n, phases, steps), self.scheduler, z_n, steps, noise)
+        return sample_paper(self._paper_predict(phases, steps), self.scheduler, z_n, steps, noise)
 
     def decode(self, z: Tensor, z_n: Tensor, detail: str) -> Tensor:
         """D(Q(z)) in tiles, less D(Q(z_n)) for ``native`` detail; [1, 1, Z, Y, X] on the CPU, normalised units."""
@@ -95,21 +98,34 @@ class Translation:
     def _autoencoder_tiles(self, shape: Triple, halo: Triple, **per_latent: Triple) -> Tiles:
         levels = self.autoencoder.config
         finest = math.prod(self.autoencoder.stride) // math.prod(levels.strides[0] if levels.strides else (1,))
-        cost = LIVE_BYTES * (levels.channels[0] if levels.channels else 1) * finest
-        return Tiles(choose_tile(shape, halo, (1, 1, 1), cost, self.plan.tile_bytes), halo, **per_latent)
+        voxels = finest * (levels.channels[0] if levels.channels else 1)
+        return Tiles(self._choose_tile(shape, halo, (1, 1, 1), voxels), halo, **per_latent)
+
+    def _choose_tile(self, shape: Triple, halo: Triple, multiple: Triple, values: int) -> Triple:
+        """``values``: of one layer of the finest level, per latent voxel."""
+        cost = LIVE_LAYERS * values * self.plan.dtype.itemsize
+        return choose_tile(shape, halo, multiple, cost, self.plan.tile_bytes, self.plan.enough_bytes)
 
     def _product_predict(self, z_n: Tensor, phase: Tensor, steps: int) -> Callable[[Tensor, Tensor, int], Tensor]:
-        """The denoiser in exact halo tiles; reports each tile of each step."""
-        shape, halo = tuple(z_n.shape[2:]), self.denoiser.halo()
-        cost = LIVE_BYTES * self.denoiser.config.channels[0]
-        tiles = Tiles(choose_tile(shape, halo, self.denoiser.multiple, cost, self.plan.tile_bytes), halo)
+        """The denoiser in exact tiles, each with the slices that its first layer sees; reports each of each step."""
+        shape, reach = tuple(z_n.shape[2:]), self.denoiser.reach
+        halo = (0, *self.denoiser.halo()[1:])
+        tile = self._choose_tile(shape, halo, self.denoiser.multiple, 2 * self.denoiser.config.channels[0])
+        tiles = Tiles(tile, halo, context=reach)
         total, done = steps * count_tiles(shape, tiles), 0
+
+        def with_context(latent: Tensor) -> Tensor:
+            return F.pad(latent, (0, 0, 0, 0, reach, reach))
 
         def predict(scaled: Tensor, ncct: Tensor, t: int) -> Tensor:
             nonlocal done
             time = torch.tensor([t], device=z_n.device)
+
+            def denoise(x: Tensor, n: Tensor) -> Tensor:
+                return self.denoiser(x, n, time, phase, context=True)
+
             x0 = torch.empty_like(ncct)
-            for region, part in run_tiles(lambda x, n: self.denoiser(x, n, time, phase), shape, tiles, scaled, ncct):
+            for region, part in run_tiles(denoise, shape, tiles, with_context(scaled), with_context(ncct)):
                 x0[(..., *region)] = part
                 done += 1
                 self.report.report("translate", done, total)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import SimpleITK as sitk
 
+from .denoiser import LatentDenoiser
 from .errors import InputError
-from .paper_denoiser import PaperDenoiser
 from .progress import OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def check_samples(pipeline: S2LDMPipeline, count: int, steps: int | None) -> Non
     steps = pipeline.scheduler.config.steps if steps is None else steps
     if count < 2:
         raise InputError(f"{count} samples have no spread. Use 2 or more.")
-    if steps == 1 and not isinstance(pipeline.denoiser, PaperDenoiser):
+    if steps == 1 and isinstance(pipeline.denoiser, LatentDenoiser):
         raise InputError(
             "With one sampling step this model gives the same result for every seed, so samples have no spread. "
             "Use 2 or more steps."

@@ -64,7 +64,7 @@ def ceiling(
 
 
 def _parts(pipeline: S2LDMPipeline, report: ProgressReporter) -> tuple[Any, ...]:
-    """What a translation is made of. Small tiles: they are exact, so they change no result, and never fill a memory."""
+    """What a translation is made of. Tiles of bounded memory: they are exact, so they change no result."""
     device = choose_device(pipeline.device)
     plan = Plan(device, choose_dtype(pipeline.dtype, device), CPU_TILE_BYTES)
     return pipeline.config, pipeline.autoencoder, pipeline.denoiser, pipeline.scheduler, plan, report

@@ -1,4 +1,6 @@
-"""Time, peak memory and enhancement of a translation: ``python Testing/benchmark.py [NCCT] [--rois FILE:SESSION]``.
+"""Time, peak memory and enhancement of a translation, from file to file.
+
+    python Testing/benchmarks/translate.py [NCCT] [--rois FILE:SESSION]
 
 Runs the command line in a process of its own per phase, twice, and compares the two files. Without an argument the
 sample phantom is translated at 512 x 512 x 48.

@@ -1,7 +1,7 @@
 """Time, arithmetic and memory of training steps, and an estimate for machines that are not at hand.
 
-    python Testing/benchmark_training.py PREPARED --preset demo
-    python Testing/benchmark_training.py --estimate --preset paper
+    python Testing/benchmarks/training.py PREPARED --preset demo
+    python Testing/benchmarks/training.py --estimate --preset paper
 
 Measured: steps as the trainer runs them, data and all, against the rate of this machine's own matrix product in the
 same precision. Estimated: parameters, AdamW's state, the tensors that one pass keeps for its gradient, and

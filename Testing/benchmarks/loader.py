@@ -1,6 +1,6 @@
 """How long a training crop takes from prepared memory maps, against reading the same volumes from .nii.gz each time.
 
-    python Testing/benchmark_loader.py PREPARED [--case NAME] [--crop 48 256 256] [--crops 200]
+    python Testing/benchmarks/loader.py PREPARED [--case NAME] [--crop 48 256 256] [--crops 200]
 
 PREPARED is a folder written by ``s2ldm-train prepare``. Every crop holds the NCCT and all phases of the case. Both ways
 read through a warm page cache on one thread and give the same voxels, which is checked first. Conversion to float32 and

@@ -1,0 +1,40 @@
+"""Volumes as stacks of planes: convolutions that do not look along z run in 2D, where every library is fastest.
+
+Measured on a CPU with AVX-512: as Conv3d the same convolution takes 1 to 8 times as long (PyTorch leaves short stacks
+to a slow kernel), and pooling in bfloat16 exists in 2D alone. With channels-last memory both changes of view are free.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def to_planes(volume: Tensor) -> Tensor:
+    """[B, C, Z, Y, X] to [B * Z, C, Y, X]."""
+    return volume.movedim(2, 1).flatten(0, 1)
+
+
+def to_volume(planes: Tensor, batch: int) -> Tensor:
+    """[B * Z, C, Y, X] back to [B, C, Z, Y, X]."""
+    return planes.unflatten(0, (batch, -1)).movedim(1, 2)
+
+
+def to_slabs(volume: Tensor, context: int) -> Tensor:
+    """Planes with the slices that each sees as channels: [B, C, Z + context - 1, Y, X] to [B * Z, C * context, Y, X].
+
+    With them a convolution that does look along z runs in 2D too; its weights are ``weight.flatten(1, 2)``.
+    """
+    slabs = volume.unfold(2, context, 1).movedim(-1, 2).flatten(1, 2)
+    return to_planes(slabs).contiguous(memory_format=torch.channels_last)
+
+
+def convolve(layer: nn.Conv3d | nn.ConvTranspose3d, x: Tensor) -> Tensor:
+    """Apply a layer to a volume, or, where its kernel is one voxel long in z, to planes."""
+    if x.dim() == 5:
+        return layer(x)
+    weight, stride, padding = layer.weight.squeeze(2), layer.stride[1:], layer.padding[1:]
+    if isinstance(layer, nn.ConvTranspose3d):
+        return F.conv_transpose2d(x, weight, layer.bias, stride, padding)
+    return F.conv2d(x, weight, layer.bias, stride, padding)
