@@ -193,7 +193,7 @@ def with_little_memory(small: S2LDMPipeline, failures: int) -> S2LDMPipeline:
 
 
 def test_smaller_tiles_follow_when_memory_runs_out(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
-    with pytest.warns(S2LDMWarning, match="Memory ran out; trying again with cpu, float32, tiles of 48 MiB"):
+    with pytest.warns(S2LDMWarning, match="Memory ran out; trying again with cpu, float32, tiles of 512 MiB"):
         made = with_little_memory(small, 1)(phantom.ncct, "arterial")
     assert np.abs(hu(made) - hu(small(phantom.ncct, "arterial"))).max() <= 1
 

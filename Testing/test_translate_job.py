@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from body_part_maker import legs
 from S2LDMLib.phantom import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
 from translate_panel import (
@@ -148,6 +149,15 @@ def test_an_enhanced_volume_is_asked_about_before_it_is_translated(temporary: Pa
     translator.answer(False)
     assert finish(translator).phase is Phase.CANCELLED and count_volumes() == 1 and list(temporary.iterdir()) == []
     assert "translate" not in translator.log()
+
+
+def test_what_is_no_abdomen_is_asked_about_too() -> None:
+    translator = Translator()
+    translator.start(add_volume(legs()), Request("venous"))
+    wait_for(lambda: state_phase(translator) is Phase.ASKING)
+    assert "legs" in translator.update().message
+    translator.answer(False)
+    assert finish(translator).phase is Phase.CANCELLED
 
 
 def test_an_enhanced_volume_is_translated_if_that_is_wanted(phantom: PhantomTriple) -> None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,7 +20,6 @@ from .devices import is_out_of_memory, plans
 from .errors import InputError, ModelError, S2LDMError, S2LDMWarning
 from .hub import ModelSource, check_format, push_to_hub, resolve_model
 from .input_checks import check_input
-from .paper_denoiser import PaperDenoiser
 from .postprocess import postprocess
 from .preprocess import Prepared, preprocess
 from .progress import OnProgress, ProgressReporter
@@ -27,6 +27,9 @@ from .region import Region
 from .scheduler import LatentScheduler
 from .translation import Translation
 from .weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from .paper_denoiser import PaperDenoiser
 
 DETAILS = ("native", "model")
 
@@ -72,9 +75,7 @@ class S2LDMPipeline:
         autoencoder = SyncreticAutoencoder(load_config(AutoencoderConfig, folder / "autoencoder" / "config.json"))
         denoiser_config = load_config(DenoiserConfig, folder / "denoiser" / "config.json")
         scheduler = LatentScheduler(load_config(SchedulerConfig, folder / "scheduler" / "config.json"))
-        kind = {"product": LatentDenoiser, "paper": PaperDenoiser}.get(denoiser_config.kind)
-        if kind is None:
-            raise ModelError(f"{folder}: the denoiser kind {denoiser_config.kind!r} is unknown; update this program.")
+        kind = _denoiser_kind(denoiser_config.kind, folder)
         denoiser = kind(denoiser_config, autoencoder.config.latent_channels, len(config.phases))
         load_weights(autoencoder, folder / "autoencoder" / "model.safetensors")
         load_weights(denoiser, folder / "denoiser" / "model.safetensors")
@@ -130,13 +131,14 @@ class S2LDMPipeline:
         self.check_arguments(phase, steps, detail)
         report = ProgressReporter(on_progress, should_cancel)
         report.report("preprocess", 0, 1)
-        for warning in check_input(image, self.smallest_input()).warnings:
+        checked = check_input(image, self.smallest_input())
+        for warning in checked.warnings:
             warnings.warn(warning, S2LDMWarning, stacklevel=2)
         prepared = self.prepare(image, region=region)
         report.report("preprocess", 1, 1)
         output_hu = self._run(prepared, self.config.phases.index(phase), steps, seed, detail, report)
         result = postprocess(output_hu, prepared, self.config.preprocess, detail, image)
-        for key, value in self.provenance(phase, steps, seed, detail).items():
+        for key, value in (self.provenance(phase, steps, seed, detail) | checked.provenance()).items():
             result.SetMetaData(key, value)
         if region is not None:
             result.SetMetaData("S2LDM_region", str(region))
@@ -212,3 +214,13 @@ class S2LDMPipeline:
             if plan.device.type == "cuda":
                 torch.cuda.empty_cache()
         raise S2LDMError("Memory ran out even with the smallest tiles. Close other programs, or crop the volume.")
+
+
+def _denoiser_kind(name: str, folder: Path) -> type[LatentDenoiser] | type[PaperDenoiser]:
+    if name == "product":
+        return LatentDenoiser
+    if name == "paper":
+        from .paper_denoiser import PaperDenoiser  # MONAI is slow to import, and the product needs none of it
+
+        return PaperDenoiser
+    raise ModelError(f"{folder}: the denoiser kind {name!r} is unknown; update this program.")

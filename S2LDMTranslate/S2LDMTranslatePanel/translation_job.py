@@ -15,7 +15,7 @@ from .errors import PanelError
 from .job import Job
 from .source_volume import Snapshot
 
-ENHANCED_QUESTION = "Translate it nevertheless?"
+DOUBT_QUESTION = "Translate it nevertheless?"
 _SPARE = 1.2  # of the disk space that the files need
 
 
@@ -98,11 +98,12 @@ class TranslationJob(Job):
             raise PanelError(f"{file} could not be written. Check the disk's free space.") from error
 
     def _check(self, file: Path) -> None:
-        """Ask before a volume is enhanced twice; what cannot be translated ends here."""
+        """Ask before a volume is enhanced twice or is no abdomen; what cannot be translated ends here."""
         for report in self._engine(["check", str(file), "--json"]):
-            self.warnings = tuple(report.get("warnings", ()))
-            if report.get("enhanced"):
-                self._ask("\n\n".join([*self.warnings, ENHANCED_QUESTION]))
+            self.warnings = (*report.get("warnings", ()), *report.get("notes", ()))
+            no_abdomen = not report.get("scores", {}).get("abdomen_part", {}).get("within", True)
+            if report.get("enhanced") or no_abdomen:
+                self._ask("\n\n".join([*self.warnings, DOUBT_QUESTION]))
 
 
 def _read(file: Path) -> Made:
