@@ -149,7 +149,7 @@ def test_interrupting_leaves_no_file_and_exit_code_130(ncct: Path, tmp_path: Pat
 
 
 def test_info_describes_the_bundled_model() -> None:
-    done = s2ldm("info", "bundled")
+    done = s2ldm("info", "bundled", "--json")
     shown = json.loads(done.stdout)
     assert shown["phases"] == ["arterial", "venous"]
     assert len(shown["revision"]) == 64

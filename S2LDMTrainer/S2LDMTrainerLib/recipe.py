@@ -117,6 +117,7 @@ class DiffusionTraining:
         masked_part: of the steps, until the mask has become ones. mask_loss: it also weighs the loss.
     last_step_part: of the samples, at the last noise step, which is what one-step sampling asks for (product).
     l1_weight: of an L1 beside the squared error.
+    elsewhere_weight: of the error where the NCCT holds no soft tissue (bone, fat, lung, air): 1 counts it in full.
     validation_cases: whole volumes that are translated at a validation, at most.
     """
 
@@ -132,6 +133,7 @@ class DiffusionTraining:
     mask_loss: bool = False
     last_step_part: float = 0.75
     l1_weight: float = 0.5
+    elsewhere_weight: float = 1.0
     validation_cases: int = 8
     schedule: Schedule = field(default_factory=lambda: Schedule(batch=2, weight_decay=1e-3))
 
@@ -260,6 +262,8 @@ def _checked(recipe: Recipe) -> Recipe:
         for name in ("steps", "batch", "learning_rate", "warmup", "clip", "checkpoint_every", "validate_every"):
             if numbers[name] <= 0:
                 raise InputError(f"{key}.schedule.{name} is {numbers[name]}. Give a number above 0.")
+    if not 0 <= diffusion.elsewhere_weight <= 1:
+        raise InputError(f"diffusion_training.elsewhere_weight is {diffusion.elsewhere_weight}. Give 0 to 1.")
     for name in ("chunk", "chunks", "renew_every"):
         if getattr(diffusion, name) < 1:
             raise InputError(f"diffusion_training.{name} is {getattr(diffusion, name)}. Give 1 or more.")

@@ -12,8 +12,9 @@ from .errors import Cancelled
 
 
 def add_info(parser: argparse.ArgumentParser) -> None:
-    """Options of ``s2ldm info``, which prints JSON."""
+    """Options of ``s2ldm info``."""
     parser.add_argument("model", metavar="MODEL", help="bundled, a folder, or REPO_ID[@REVISION]")
+    parser.add_argument("--json", action="store_true", help="print the whole configuration as JSON, not the model card")
     parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")
     parser.set_defaults(command=_info)
 
@@ -40,9 +41,18 @@ def show_download(kind: str) -> Callable[[float, str], None]:
 
 def _info(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     from .hub import resolve_model
-    from .model_info import describe_model
+    from .model_info import card, describe_model
 
-    print(json.dumps(describe_model(resolve_model(args.model, local_files_only=args.offline)), indent=2))
+    source = resolve_model(args.model, local_files_only=args.offline)
+    described = describe_model(source)
+    if args.json:
+        print(json.dumps(described, indent=2))
+        return 0
+    print(card(source.folder) or f"{described['name']} (no model card)", end="\n\n")
+    for name in ("model", "revision", "folder", "licence"):
+        print(f"{name + ':':11}{described[name]}")
+    print(f"{'phases:':11}{', '.join(described['phases'])}")
+    print(f"{'size:':11}{described['bytes'] / 1e6:.1f} MB")
     return 0
 
 

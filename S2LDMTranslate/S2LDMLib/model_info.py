@@ -47,11 +47,19 @@ def describe_model(source: ModelSource) -> dict[str, Any]:
 
 def licence(folder: Path) -> str:
     """The licence that the front matter of a model's README names."""
+    return licence_of_card(_readme(folder))
+
+
+def card(folder: Path) -> str:
+    """The model card, which is the folder's README, without its front matter; empty where there is none."""
+    return re.sub(r"\A---\s*\n.*?\n---\s*(\n|$)", "", _readme(folder), flags=re.DOTALL).strip()
+
+
+def _readme(folder: Path) -> str:
     try:
-        text = (folder / README_FILE).read_text(encoding="utf-8-sig", errors="replace")
+        return (folder / README_FILE).read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
-        return NO_LICENCE
-    return licence_of_card(text)
+        return ""
 
 
 def licence_of_card(text: str) -> str:

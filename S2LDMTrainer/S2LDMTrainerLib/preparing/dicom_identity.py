@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import SimpleITK as sitk
-from S2LDMLib.quiet import quiet_itk
-
-_PATIENT_ID, _FRAME_OF_REFERENCE = "0010|0020", "0020|0052"
-_PREAMBLE = 132
+from S2LDMLib.dicom.files import deeper_files, direct_files
+from S2LDMLib.dicom.headers import read_header
+from S2LDMLib.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,35 +23,22 @@ class DicomIdentity:
 
 
 def dicom_identity(path: Path) -> DicomIdentity | None:
-    """From the first DICOM image of a folder; None for a file and for a folder without one."""
+    """From the first DICOM image of a folder; None for a file and for a folder without one.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
     if not path.is_dir():
         return None
-    for file in _dicom_files(path):
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(file))
+    for file in (*direct_files(path), *deeper_files(path)):
         try:
-            with quiet_itk():
-                reader.ReadImageInformation()
-        except RuntimeError:  # a report, or damaged: read_volume says so in its own words
+            header = read_header(file)
+        except InputError:  # damaged: read_volume says so in its own words
             continue
-        patient = _text(reader, _PATIENT_ID)
-        return DicomIdentity(_pseudonym(patient) if patient else None, _text(reader, _FRAME_OF_REFERENCE) or None)
+        if header.has_pixels:
+            patient = header.text("PatientID")
+            return DicomIdentity(_pseudonym(patient) if patient else None, header.text("FrameOfReferenceUID") or None)
     return None
-
-
-def _dicom_files(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            with (Path(root) / name).open("rb") as file:
-                if file.read(_PREAMBLE)[-4:] == b"DICM" or name.lower().endswith((".dcm", ".ima")):
-                    yield Path(root) / name
-
-
-def _text(reader: sitk.ImageFileReader, tag: str) -> str:
-    value = reader.GetMetaData(tag) if reader.HasMetaDataKey(tag) else ""
-    return value.encode("utf-8", "replace").decode().strip(" \0")
 
 
 def _pseudonym(patient_id: str) -> str:

@@ -41,32 +41,33 @@ class Organ:
     """How an organ takes up contrast medium.
 
     `labels`: ids of the TotalSegmentator v2 classes. `arterial`, `venous`: enhancement in HU, a seed draws
-    from the range. `native_hu`: what it measures without contrast medium. `texture`: how much of the grey
-    value structure of an enhanced scan is its own, the rest being uneven contrast medium. `mottle`: uneven
-    arterial uptake, SD as a fraction of the enhancement.
+    from the range. `native`: what it measures without contrast medium, in HU; None for blood, which measures the
+    same wherever it is. `texture`: how much of the grey value structure of an enhanced scan is its own, the rest
+    being uneven contrast medium. `mottle`: uneven arterial uptake, SD as a fraction of the enhancement.
     """
 
     labels: tuple[int, ...]
     arterial: Range
     venous: Range
-    native_hu: float
+    native: Range | None
     texture: float
     mottle: float = 0.0
 
 
+BLOOD_HU: Range = (22, 56)  # of blood without contrast medium: by haematocrit, an anaemic patient's is the low end
 ORGANS = {
-    "arteries": Organ((52, 54, 55, 56, 57, 58, 65, 66), (240, 336), (95, 140), 42, 0.06),
-    "heart": Organ((51, 53, 61, 62), (140, 240), (90, 120), 42, 0.08),
-    "portal vein": Organ((64,), (30, 104), (85, 115), 42, 0.15),
-    "vena cava": Organ((63,), (5, 60), (75, 105), 42, 0.25),
-    "iliac veins": Organ((67, 68), (0, 12), (45, 90), 42, 0.25),
-    "liver": Organ((5,), (10, 28), (52, 70), 55, 0.5),
-    "spleen": Organ((1,), (55, 108), (70, 82), 48, 0.15, mottle=0.22),
-    "pancreas": Organ((7,), (60, 85), (45, 65), 38, 0.4),
-    "adrenals": Organ((8, 9), (35, 60), (35, 55), 32, 0.4),
-    "muscle": Organ((80, 81, 82, 83, 84, 85, 86, 87, 88, 89), (1, 5), (6, 14), 48, 1.0),
+    "arteries": Organ((52, 54, 55, 56, 57, 58, 65, 66), (240, 336), (95, 140), None, 0.06),
+    "heart": Organ((51, 53, 61, 62), (140, 240), (90, 120), None, 0.08),
+    "portal vein": Organ((64,), (30, 104), (85, 115), None, 0.15),
+    "vena cava": Organ((63,), (5, 60), (75, 105), None, 0.25),
+    "iliac veins": Organ((67, 68), (0, 12), (45, 90), None, 0.25),
+    "liver": Organ((5,), (10, 28), (52, 70), (42, 65), 0.5),
+    "spleen": Organ((1,), (55, 108), (70, 82), (42, 54), 0.15, mottle=0.22),
+    "pancreas": Organ((7,), (60, 85), (45, 65), (30, 45), 0.4),
+    "adrenals": Organ((8, 9), (35, 60), (35, 55), (25, 38), 0.4),
+    "muscle": Organ((80, 81, 82, 83, 84, 85, 86, 87, 88, 89), (1, 5), (6, 14), (44, 56), 1.0),
 }
-KIDNEYS = Organ((2, 3), (180, 217), (135, 155), 32, 0.12)
+KIDNEYS = Organ((2, 3), (180, 217), (135, 155), (27, 37), 0.12)
 MEDULLA_BELOW_CORTEX: dict[str, Range] = {"arterial": (110, 140), "venous": (-15, 15)}
 CORTEX_MM: Range = (5.5, 8.0)
 HEPATIC_VEINS: dict[str, Range] = {"arterial": (24, 51), "venous": (85, 110)}
@@ -117,12 +118,13 @@ def recoloured_triple(ct: Path, labels: Path, seed: int, spacing: Spacing = SPAC
     """
     scan = _load(ct, labels)
     rng = np.random.default_rng([seed, zlib.crc32(ct.name.encode())])  # a seed draws differently for another scan
+    native_hu = _draw_native_hu(rng)
     if _is_native(scan, ct):
-        ncct = scan
-        arterial = scan.hu + _enhancement(ncct, "arterial", rng)
+        ncct = _with_native_hu(scan, native_hu)
+        arterial = ncct.hu + _enhancement(ncct, "arterial", rng)
         venous = ncct.hu + _enhancement(ncct, "venous", rng)
     else:
-        ncct, vessels = _without_contrast(scan, rng)
+        ncct, vessels = _without_contrast(scan, native_hu, rng)
         arterial = scan.hu
         blood = ncct.hu + rng.uniform(*ORGANS["portal vein"].venous)
         venous = (ncct.hu + _enhancement(ncct, "venous", rng)) * (1 - vessels) + vessels * blood
@@ -154,6 +156,23 @@ def _is_native(scan: Scan, ct: Path) -> bool:
             f"Give a scan below {NATIVE_AORTA_HU} HU or above {ARTERIAL_AORTA_HU} HU there."
         )
     return blood <= NATIVE_AORTA_HU
+
+
+def _draw_native_hu(rng: np.random.Generator) -> dict[Organ, float]:
+    """HU of every organ without contrast medium; the blood of a patient is the same everywhere."""
+    blood = rng.uniform(*BLOOD_HU)
+    organs = (*ORGANS.values(), KIDNEYS)
+    return {organ: rng.uniform(*organ.native) if organ.native else blood for organ in organs}
+
+
+def _with_native_hu(scan: Scan, native_hu: dict[Organ, float]) -> Scan:
+    """A native scan as that of a patient whose organs measure the given HU: texture, noise and edges stay."""
+    hu = scan.hu.copy()
+    for organ, wanted in native_hu.items():
+        mask = scan.mask(organ.labels)
+        if mask.any():
+            hu += _soft(scan, mask) * (wanted - np.median(scan.hu[mask]))
+    return Scan(hu.astype(np.float32), scan.labels, scan.image)
 
 
 def _smooth(scan: Scan, array: Array, sigma_mm: float) -> Array:
@@ -238,20 +257,22 @@ def _bowel_wall(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
     return _soft(scan, wall) * rng.uniform(*BOWEL_WALL[phase])
 
 
-def _without_contrast(scan: Scan, rng: np.random.Generator) -> tuple[Scan, Array]:
+def _without_contrast(
+    scan: Scan, native_hu: dict[Organ, float], rng: np.random.Generator
+) -> tuple[Scan, Array]:
     """The NCCT that belongs to an arterial scan, and the soft mask of unlabelled vessels found on the way."""
     hu, liver = scan.hu.copy(), ORGANS["liver"]
     scan = Scan(scan.hu, np.where(_cysts(scan), CYST_LABEL, scan.labels), scan.image)
     done = scan.mask(BONE_LABELS)
     near_bone = _grow(scan, done, 2.0)
-    for organ in (*ORGANS.values(), KIDNEYS):
+    for organ, organ_hu in native_hu.items():
         mask = scan.mask(organ.labels) & (scan.hu > -30)
         if organ.texture == 1.0 or not mask.any():
             continue
         # Labels end inside the blurred rim of a bright organ; the rim loses its contrast medium as well.
         rim = _grow(scan, mask, 3.0) & (scan.hu > RIM_ABOVE_HU) & (scan.labels == 0)
         texture = organ.texture * np.clip(scan.hu - np.median(scan.hu[mask]), -80, 80)
-        hu = _blend(scan, hu, organ.native_hu + texture + _grain(scan, rng), (mask | rim) & ~done)
+        hu = _blend(scan, hu, organ_hu + texture + _grain(scan, rng), (mask | rim) & ~done)
         done |= mask | rim
     low, high = SMALL_VESSEL_HU
     bowel = scan.mask(BOWEL_LABELS)
@@ -261,7 +282,7 @@ def _without_contrast(scan: Scan, rng: np.random.Generator) -> tuple[Scan, Array
         _smooth(scan, scan.hu, 1.0) > np.median(scan.hu[tissue]) + LIVER_VESSEL_ABOVE_LIVER_HU
     )
     vessels = np.clip(_smooth(scan, _grow(scan, small, 0.8) & ~done | inside_liver, 0.6), 0, 1)
-    hu = hu * (1 - vessels) + vessels * np.minimum(hu, ORGANS["arteries"].native_hu + _grain(scan, rng))
+    hu = hu * (1 - vessels) + vessels * np.minimum(hu, native_hu[ORGANS["arteries"]] + _grain(scan, rng))
     return Scan(hu.astype(np.float32), scan.labels, scan.image), vessels
 
 

@@ -92,13 +92,13 @@ class DiffusionStage:
         return {name: torch.stack([row[name] for row in values]).mean().item() for name in values[0]}
 
     def _loss(self, samples: Sequence[tuple[int, LatentChunk]], step: int, values: list[dict[str, Tensor]]) -> Tensor:
-        """Squared error and L1 of the prediction where the pair is valid; every sample counts once a phase."""
+        """Squared error and L1 of the prediction, weighted; every sample counts once a phase."""
         phases = len(self.recipe.phases)
         device = self.machine.device
         chunks = [chunk for _, chunk in samples]
         ncct = torch.cat([c.ncct[None].expand(phases, -1, -1, -1, -1) for c in chunks]).float().to(device)
         cect = torch.cat([c.cect for c in chunks]).float().to(device)
-        valid = torch.cat([c.valid for c in chunks]).float().to(device)
+        weight = torch.cat([c.weight for c in chunks]).float().to(device)
         phase = torch.arange(phases, device=device).repeat(len(chunks))
         t, noise = self._noise([slot for slot, _ in samples], step, cect.shape[1:], phases)
         t, noise = t.to(device), noise.to(device)
@@ -108,10 +108,11 @@ class DiffusionStage:
         else:
             error = self._error(ncct, cect, mask, phase, t, noise)
         core = slice(self.reach, ncct.shape[2] - self.reach)
-        weight = valid * mask[:, :, core] if self.own.mask_loss and mask is not None else valid
+        identity = ((ncct - cect)[:, :, core] * weight).square().mean()
+        if self.own.mask_loss and mask is not None:
+            weight = weight * mask[:, :, core]
         error = error * weight
         loss = error.square().mean() + self.own.l1_weight * error.abs().mean()
-        identity = ((ncct - cect)[:, :, core] * valid).square().mean()
         values.append({"loss": loss.detach(), "mse": error.detach().square().mean(), "identity": identity})
         return loss
 

@@ -23,18 +23,20 @@ from .machine import Machine
 from .slabs import SlabDataset, slab_batches
 
 MOST_SHIFT = 4  # latent voxels
+SOFT_TISSUE_HU = (-30.0, 120.0)  # of an NCCT: what can take up contrast medium, oral contrast and bone not
 
 
 @dataclass(frozen=True)
 class LatentChunk:
-    """Standardised latents in fp16: ``ncct`` [C, Z, Y, X], ``cect`` [P, C, Z, Y, X], ``valid`` [P, 1, Z, Y, X].
+    """Standardised latents in fp16: ``ncct`` [C, Z, Y, X], ``cect`` [P, C, Z, Y, X], ``weight`` [P, 1, Z, Y, X].
 
-    Where the chunk reaches beyond an end of the volume it holds zeros, the padding that the denoiser meets there.
+    The weight, of the error of a latent voxel, is 0 where the pair is not valid. Where the chunk reaches beyond an end
+    of the volume it holds zeros, the padding that the denoiser meets there.
     """
 
     ncct: Tensor
     cect: Tensor
-    valid: Tensor
+    weight: Tensor
 
     def cut(self, depth: int, reach: int, rng: np.random.Generator) -> LatentChunk:
         """Some slices with ``reach`` slices of context; shifted, so that pooling meets all places of its grid."""
@@ -43,7 +45,7 @@ class LatentChunk:
         core, whole = slice(z + reach, z + reach + depth), slice(z, z + depth + 2 * reach)
         return LatentChunk(
             self.ncct[:, whole].roll(shift, (2, 3)), self.cect[:, :, whole].roll(shift, (3, 4)),
-            self.valid[:, :, core].roll(shift, (3, 4)),
+            self.weight[:, :, core].roll(shift, (3, 4)),
         )  # fmt: skip
 
 
@@ -90,8 +92,17 @@ class LatentPool:
         images = images.to(self.machine.device)
         with self.machine.accelerator.autocast():
             latents = torch.cat([self.autoencoder.encode(image[None]) for image in images])
-        # A latent voxel counts only where all voxels below it are valid.
-        valid = -F.max_pool3d(-slab.valid[:, None].to(self.machine.device), self.autoencoder.stride)
+        weight = self._weight(slab)
         ends = tuple(n // self.autoencoder.stride[0] for n in slab.ends)
-        latents, valid = (F.pad(x, (0, 0, 0, 0, *ends)).half() for x in (latents, valid))
-        return LatentChunk(latents[0], latents[1:], valid)
+        latents, weight = (F.pad(x, (0, 0, 0, 0, *ends)).half() for x in (latents, weight))
+        return LatentChunk(latents[0], latents[1:], weight)
+
+    def _weight(self, slab: Slab) -> Tensor:
+        """[P, 1, Z, Y, X]: a latent voxel counts only where all voxels below it are valid, and less where they hold
+        no soft tissue: there, edges that breathing has moved are most of the error and none of the enhancement."""
+        device, stride = self.machine.device, self.autoencoder.stride
+        valid = -F.max_pool3d(-slab.valid[:, None].to(device), stride)
+        low, high = SOFT_TISSUE_HU
+        soft = ((slab.ncct > low) & (slab.ncct < high)).float()[None, None].to(device)
+        elsewhere = self.own.elsewhere_weight
+        return valid * (elsewhere + (1 - elsewhere) * F.avg_pool3d(soft, stride))
