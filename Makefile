@@ -2,6 +2,7 @@
 # make demo INPUT=my_ncct.nii.gz  the same for a volume or DICOM folder of your own
 # make test                       the fast tests
 # make test-slow                  the slow ones
+# make test-integration           those against other people's DICOM programs; installs them on Debian
 # make benchmark INPUT=ncct.nii.gz
 # make model DATA=folder          prepare the data and train the demonstration model; RESUME=--resume goes on
 #
@@ -12,8 +13,9 @@ TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 BIN = $(VENV)/bin
 READY = $(VENV)/.installed
+INTEGRATION = $(VENV)/.integration
 
-.PHONY: demo test test-slow lint benchmark model clean
+.PHONY: demo test test-slow test-integration lint benchmark model clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...")'
@@ -27,16 +29,25 @@ demo: $(READY)
 	$(BIN)/s2ldm demo --out demo $(if $(INPUT),--input "$(INPUT)")
 
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not integration"
 
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow and not integration"
+
+$(INTEGRATION): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt \
+	  --editable '.[test,integration]'
+	touch $@
+
+test-integration: $(INTEGRATION)
+	bash Testing/integration/install.sh
+	$(BIN)/pytest -n 2 --dist loadfile Testing/integration
 
 lint: $(READY)
 	$(BIN)/ruff check .
 
 benchmark: $(READY)
-	$(BIN)/python Testing/benchmark.py $(if $(INPUT),"$(INPUT)")
+	$(BIN)/python Testing/benchmarks/translate.py $(if $(INPUT),"$(INPUT)")
 
 model: $(READY)
 	$(BIN)/s2ldm-train prepare $(DATA)/pairs data/prepared --patient '(HCC_\d+)_' --spacing 1.5 1.5 5 --split none \

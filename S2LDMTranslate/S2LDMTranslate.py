@@ -65,6 +65,7 @@ class S2LDMTranslateParameterNode:
     outputVolume: a former result to replace; None for a new volume. region: None for the whole volume.
     steps: 0 for the model's own number.
     blend: percent of the synthetic volume over the input.
+    addToDatabase and what follows: of an export as DICOM series; empty texts for the engine's own.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -87,6 +88,12 @@ class S2LDMTranslateParameterNode:
     linkedViews: bool = True
     showDifference: bool = False
     blend: Annotated[int, WithinRange(0, 100)] = 100
+    addToDatabase: bool = False
+    burnIn: bool = False
+    anonymize: bool = False
+    patientName: str = ""
+    patientId: str = ""
+    studyDescription: str = ""
 
 
 class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -113,7 +120,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             selector.addAttribute("vtkMRMLScalarVolumeNode", KIND, RESULT_KIND)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = S2LDMTranslateLogic()
-        self._results = ResultSection(self.ui, self._showError)
+        self._results = ResultSection(self.ui, self._showError, self.logic.translator, self._begin)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)

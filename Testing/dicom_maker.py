@@ -7,9 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    RLELossless,
+    generate_uid,
+)
 
+_GDCM_NAMES = {JPEG2000Lossless: "JPEG2000", JPEGLosslessSV1: "JPEG"}
 Edit = Callable[[int, FileDataset], "FileDataset | None"]
 
 
@@ -82,4 +95,82 @@ def _slice(index: int, plane: np.ndarray, series: str, study: str) -> FileDatase
     result.BitsAllocated, result.BitsStored, result.HighBit, result.PixelRepresentation = 16, 16, 15, 1
     result.RescaleIntercept, result.RescaleSlope = -1024, 1
     result.PixelData = np.ascontiguousarray(plane, np.int16).tobytes()
+    return result
+
+
+def write_enhanced(path: Path, voxels: np.ndarray, edit: Edit | None = None, **tags: object) -> Path:
+    """Writes one enhanced multi-frame CT file with the geometry of :func:`write_series`, frames from head to feet.
+
+    Args:
+        voxels: stored values (z, y, x), int16.
+        edit: called with the slice's number and its functional groups, to change them; what it returns is not used.
+        **tags: DICOM attributes for the file.
+    """
+    result = _slice(0, voxels[0], generate_uid(), generate_uid())
+    result.SOPClassUID = result.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    result.SeriesDescription, result.NumberOfFrames = "enhanced multi-frame", len(voxels)
+    shared = _item(
+        PixelMeasuresSequence={"PixelSpacing": result.PixelSpacing, "SliceThickness": 5},
+        PlaneOrientationSequence={"ImageOrientationPatient": result.ImageOrientationPatient},
+    )
+    frames = []
+    for index in range(len(voxels)):
+        groups = _item(
+            PlanePositionSequence={"ImagePositionPatient": [-40.0, -50.0, 100 + 5.0 * index]},
+            PixelValueTransformationSequence={"RescaleIntercept": -1024, "RescaleSlope": 1, "RescaleType": "HU"},
+            FrameContentSequence={"StackID": "1", "TemporalPositionIndex": 1, "InStackPositionNumber": index + 1},
+        )
+        if edit:
+            edit(index, groups)
+        frames.append(groups)
+    result.SharedFunctionalGroupsSequence, result.PerFrameFunctionalGroupsSequence = [shared], frames[::-1]
+    for keyword in ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "RescaleIntercept",
+                    "RescaleSlope", "SliceThickness"):  # fmt: skip
+        delattr(result, keyword)
+    result.PixelData = np.ascontiguousarray(voxels[::-1], np.int16).tobytes()
+    for name, value in tags.items():
+        setattr(result, name, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result.save_as(path, enforce_file_format=True)
+    return path
+
+
+def transcode(path: Path, syntax: UID) -> None:
+    """Writes a CT file anew in another transfer syntax; JPEG and JPEG 2000 by GDCM, all others by pydicom."""
+    dataset = dcmread(path)
+    if syntax in _GDCM_NAMES:
+        frames = np.atleast_3d(dataset.pixel_array.T).T
+        parts = [_encoded(frame, _GDCM_NAMES[syntax], path.with_name("one_frame.dcm")) for frame in frames]
+        dataset.PixelData = encapsulate(parts)
+        dataset["PixelData"].VR = "OB"
+    elif syntax == RLELossless:
+        dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+    elif syntax == ExplicitVRBigEndian:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").astype(">i2").tobytes()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    for _ in dataset.iterall():  # decodes every value, so that it can be written with bytes in another order
+        pass
+    dcmwrite(path, dataset, enforce_file_format=True)
+
+
+def _encoded(frame: np.ndarray, name: str, path: Path) -> bytes:
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetFileName(str(path))
+    writer.UseCompressionOn()
+    writer.SetCompressor(name)
+    writer.Execute(sitk.GetImageFromArray(frame[None]))
+    encoded = get_frame(dcmread(path).PixelData, 0, number_of_frames=1)
+    path.unlink()
+    return encoded
+
+
+def _item(**sequences: dict[str, object]) -> Dataset:
+    """A data set of sequences with one item each."""
+    result = Dataset()
+    for name, elements in sequences.items():
+        item = Dataset()
+        for keyword, value in elements.items():
+            setattr(item, keyword, value)
+        setattr(result, name, [item])
     return result

@@ -2,9 +2,10 @@
 
     Slicer --no-splash --python-script Testing/slicer_selftest.py [FOLDER]
 
-It opens the module, makes the sample, translates it with the bundled model, compares, exports, saves and loads the
-scene, and cancels a second run. Pictures and ``report.json`` are written to FOLDER (default: the working directory's
-``selftest``); Slicer ends with exit code 0, or 1 where a check failed. Look at the pictures, too.
+It opens the module, makes the sample, translates it with the bundled model, compares, exports (also into a temporary
+DICOM database, from which the series is loaded again), saves and loads the scene, and cancels a second run. Pictures
+and ``report.json`` are written to FOLDER (default: the working directory's ``selftest``); Slicer ends with exit code 0,
+or 1 where a check failed. Look at the pictures, too.
 
 Checked by this script, because the tests outside Slicer only stand in for it
 - the panel as Slicer's own QUiLoader, ctk and qMRML widgets show it (``panel.png``);
@@ -12,7 +13,8 @@ Checked by this script, because the tests outside Slicer only stand in for it
 - the subprocess of PythonSlicer under Slicer's launcher environment, and how long the event loop stands still;
 - the layout manager with real slice widgets, the label and the legend in them, DataProbe beside them (``window.png``);
 - the subject hierarchy as its plugins build it; the scene saved to and loaded from an MRB by Slicer's own IO;
-- files that were exported, loaded by Slicer's own readers.
+- files that were exported, loaded by Slicer's own readers; the DICOM series added to a real ctkDICOMDatabase, loaded by
+  Slicer's DICOM plugins, and then refused as synthetic.
 
 Not checked by any script; try these by hand
 - both modules loaded from their source folders (Edit, Application Settings, Modules), since the trainer's imports from
@@ -22,7 +24,9 @@ Not checked by any script; try these by hand
 - Windows and macOS: that Cancel ends the process tree (``taskkill`` on Windows), no console window flashes up;
 - GPU memory before, during and after a run (``nvidia-smi``), and a card with too little of it;
 - closing Slicer's window during a run; reloading the module in developer mode; Slicer's own self-test button;
-- the button in the module Sample Data; drag and drop of a DICOM study, and the result under that study;
+- the button in the module Sample Data; drag and drop of a DICOM study, the result under that study, and its export
+  into it: two series of one study in the DICOM browser, of which the synthetic one says so in its description;
+- the export of a result whose DICOM files were removed from the database, or with the DICOM module switched off;
 - drawing the region of interest in a view; the Details button of an error with the log;
 - 4K screens, dark style, a panel as narrow as Slicer allows; translated user interfaces.
 """
@@ -53,6 +57,7 @@ class SelfTest:
         self.failed: list[str] = []
         self.volume: Any = None
         self.result: Any = None
+        self.former_database: str | None = None
 
     def run(self, checks: list[Callable[[SelfTest], None]]) -> int:
         """Run the checks and write the report; returns the exit code."""
@@ -146,6 +151,41 @@ def exports_can_be_loaded(test: SelfTest) -> None:
         slicer.mrmlScene.RemoveNode(loaded)
 
 
+def a_result_goes_into_the_dicom_database(test: SelfTest) -> None:
+    from DICOMLib import DICOMUtils
+    from S2LDMTranslatePanel.dicom_export import DicomExport, request_of
+
+    parameters, translator = test.widget._parameterNode, test.widget.logic.translator
+    test.former_database = DICOMUtils.openTemporaryDatabase(str(test.folder / "database"))
+    parameters.addToDatabase = True
+    request, start = request_of(parameters, test.folder / "dicom"), time.monotonic()
+    test.widget._begin(lambda: translator.export(DicomExport(test.result, request)))
+    standstill = test.wait()
+    parameters.addToDatabase = False
+    test.measured |= {"dicom_s": round(time.monotonic() - start, 1), "dicom_standstill_s": round(standstill, 3)}
+    uids = (test.result.GetAttribute("DICOM.instanceUIDs") or "").split()
+    assert len(uids) == test.result.GetImageData().GetDimensions()[2], test.widget.ui.statusLabel.text
+    assert all(slicer.dicomDatabase.fileForInstance(uid) for uid in uids)
+    assert slicer.dicomDatabase.instanceValue(uids[0], "0008,001C") == "YES"
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(test.result))
+    assert hierarchy.GetItemUID(study, "DICOM") == slicer.dicomDatabase.instanceValue(uids[0], "0020,000D")
+
+
+def the_series_is_loaded_from_the_database(test: SelfTest) -> None:
+    from DICOMLib import DICOMUtils
+    from S2LDMTranslatePanel.source_volume import obstacle
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    series = hierarchy.GetItemUID(hierarchy.GetItemByDataNode(test.result), "DICOM")
+    (loaded,) = (slicer.mrmlScene.GetNodeByID(node) for node in DICOMUtils.loadSeriesByUID([series]))
+    same = slicer.util.arrayFromVolume(loaded) == slicer.util.arrayFromVolume(test.result)
+    assert same.all(), "Slicer's DICOM plugin reads other values"
+    assert "is synthetic already" in obstacle(loaded), "it could be translated again"
+    slicer.mrmlScene.RemoveNode(loaded)
+    DICOMUtils.closeTemporaryDatabase(test.former_database)
+
+
 def cancel_ends_a_run_at_once(test: SelfTest) -> None:
     ui, before = test.widget.ui, slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
     ui.venousButton.click()
@@ -171,9 +211,12 @@ def the_scene_comes_back_from_a_file(test: SelfTest) -> None:
 
 OUTSIDE = [
     packages_are_installed, the_sample_is_made, a_click_gives_a_result, the_result_lies_beside_its_input,
-    it_is_compared, cancel_ends_a_run_at_once,
+    it_is_compared, a_result_goes_into_the_dicom_database, cancel_ends_a_run_at_once,
 ]  # fmt: skip
-CHECKS = [*OUTSIDE[:-1], the_window_is_pictured, exports_can_be_loaded, *OUTSIDE[-1:], the_scene_comes_back_from_a_file]
+CHECKS = [
+    *OUTSIDE[:-1], the_series_is_loaded_from_the_database, the_window_is_pictured, exports_can_be_loaded, *OUTSIDE[-1:],
+    the_scene_comes_back_from_a_file,
+]  # fmt: skip
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ sys.path += [str(ROOT / module) for module in ("S2LDMTranslate", "S2LDMTrainer")
 from S2LDMTrainerPanel.dependencies import PACKAGES as TRAINING  # noqa: E402
 from S2LDMTranslatePanel import dependencies  # noqa: E402
 from S2LDMTranslatePanel.dependencies import DependencyError, Packages  # noqa: E402
+from S2LDMTranslatePanel.packages import ANONYMIZER  # noqa: E402
 from S2LDMTranslatePanel.packages import PACKAGES as TRANSLATING  # noqa: E402
 
 both = pytest.mark.parametrize("packages", [TRANSLATING, TRAINING], ids=lambda packages: packages.work)
@@ -37,6 +38,12 @@ def test_requirements_are_those_of_the_package(packages: Packages, extra: list[s
     slicers_own = {line for line in wanted if Requirement(line).name in dependencies.KEPT}
     assert listed == wanted - slicers_own
     assert str(dependencies.TORCH) in slicers_own and len(slicers_own) == len(dependencies.KEPT)
+
+
+def test_requirements_of_anonymising_are_those_of_the_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = ANONYMIZER.requirements.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == project["optional-dependencies"]["anonymize"]
 
 
 @pytest.fixture

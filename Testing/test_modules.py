@@ -18,7 +18,7 @@ slicer = slicer_standin.start()
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("S2LDMTranslate", "S2LDMTrainer")
 # What Slicer has; the rest of the extension, which is found once all modules are; nothing that pip installs.
-SLICERS = {"slicer", "vtk", "qt", "ctk", "numpy", "SimpleITK", "packaging"} | sys.stdlib_module_names
+SLICERS = {"slicer", "vtk", "qt", "ctk", "numpy", "SimpleITK", "packaging", "pydicom"} | sys.stdlib_module_names
 OURS = {
     "S2LDMTranslate": {"S2LDMTranslatePanel", "S2LDMLib"},
     "S2LDMTrainer": {"S2LDMTranslatePanel", "S2LDMTrainerPanel"},

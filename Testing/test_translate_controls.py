@@ -46,6 +46,12 @@ CONTROLS: list[tuple[str, str, Any, Any]] = [
     ("linkedViewsCheckBox", "checked", "linkedViews", False),
     ("differenceCheckBox", "checked", "showDifference", True),
     ("blendSlider", "value", "blend", 40),
+    ("addToDatabaseCheckBox", "checked", "addToDatabase", True),
+    ("burnInCheckBox", "checked", "burnIn", True),
+    ("anonymizeCheckBox", "checked", "anonymize", True),
+    ("patientNameLineEdit", "text", "patientName", "No^One"),
+    ("patientIdLineEdit", "text", "patientId", "0"),
+    ("studyDescriptionLineEdit", "text", "studyDescription", "Demonstration"),
 ]
 
 

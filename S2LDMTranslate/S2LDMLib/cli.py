@@ -1,4 +1,5 @@
-"""The command line: ``s2ldm translate``, ``check``, ``demo``, and those about models (:mod:`S2LDMLib.model_commands`).
+"""The command line: ``s2ldm translate``, ``check``, ``demo``, those about models (:mod:`S2LDMLib.model_commands`) and
+about DICOM (:mod:`S2LDMLib.dicom.commands`).
 
 Exit codes and errors: see :mod:`S2LDMLib.console`.
 """
@@ -7,16 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
 from .config import PHASES
-from .console import common_options, run_command
+from .console import common_options, run_command, shown_progress
+from .dicom.commands import add_to_dicom, add_translate_options, dicom_output
+from .dicom.listing import add_series
 from .errors import InputError
 from .model_commands import add_download, add_info, show_download
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
     from .pipeline import S2LDMPipeline
-    from .progress import Progress
     from .region import Region
 
 
@@ -47,7 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"s2ldm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_translate(commands.add_parser("translate", parents=[common, engine], help="translate one volume"))
+    add_to_dicom(commands.add_parser("to-dicom", parents=[common], help="write a translated volume as a DICOM series"))
     _add_check(commands.add_parser("check", parents=[common], help="say whether a volume can be translated"))
+    add_series(commands.add_parser("series", parents=[common], help="list the series of a DICOM folder"))
     add_info(commands.add_parser("info", parents=[common], help="describe a model"))
     add_download(commands.add_parser("download", parents=[common], help="fetch a model from the Hub for later use"))
 
@@ -60,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_translate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="NIfTI, NRRD or MHA file, or a DICOM folder")
-    parser.add_argument("output", metavar="OUTPUT", help="a .nii.gz, .nrrd or .mha file")
+    parser.add_argument("output", metavar="OUTPUT", help="a .nii.gz, .nrrd or .mha file, or a folder (--format dicom)")
     parser.add_argument("--phase", required=True, help="a phase of the model: " + " or ".join(PHASES))
     parser.add_argument("--steps", type=int, default=None, help="sampling steps (default: the model's own)")
     parser.add_argument("--seed", type=int, default=0)
@@ -78,6 +80,7 @@ def _add_translate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sidecar", action="store_true", help="also write how it was made, as OUTPUT's .json")
     parser.add_argument("--preview", type=Path, metavar="PNG", help="also write NCCT | synthetic | difference")
     parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
+    add_translate_options(parser)
     parser.set_defaults(command=_translate)
 
 
@@ -93,7 +96,9 @@ def _translate(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> i
     from .sidecar import sidecar_path, write_sidecar
     from .volume_io import check_output_path, read_volume, write_volume
 
-    check_output_path(args.output, args.overwrite)
+    dicom = dicom_output(args)
+    if not dicom:
+        check_output_path(args.output, args.overwrite)
     if args.preview:
         check_output_path(args.preview, args.overwrite, (".png",))
     if args.sd:
@@ -104,9 +109,12 @@ def _translate(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> i
     if args.sd and args.samples == 1:
         raise InputError("--sd needs several samples. Add --samples N.")
     region = Region.of_bounds(args.region) if args.region else None
-    image = read_volume(args.input, args.series)
+    image = dicom.read() if dicom else read_volume(args.input, args.series)
     made = _run(args, image, region, should_cancel)
-    for result, path in zip(made, (args.output, args.sd), strict=False):
+    if dicom:
+        with shown_progress(args.progress) as show:
+            dicom.write(made[0], _metadata(made[0]), show, should_cancel)
+    for result, path in zip(made, (None if dicom else args.output, args.sd), strict=False):
         if path:
             write_volume(result, path, args.overwrite, _metadata(result))
         if path and args.sidecar:
@@ -128,7 +136,7 @@ def _run(
     options = {"steps": args.steps, "seed": args.seed, "detail": args.detail, "region": region}
     if args.samples != 1:
         check_samples(pipeline, args.samples, args.steps)
-    with _progress(args.progress) as show:
+    with shown_progress(args.progress) as show:
         options |= {"on_progress": show, "should_cancel": should_cancel}
         if args.samples == 1:
             return (pipeline(image, args.phase, **options),)
@@ -140,10 +148,7 @@ def _check(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     from .volume_io import read_volume
 
     report = check_input(read_volume(args.input, args.series), (1, 1, 1))
-    if args.json:
-        print(json.dumps({"warnings": report.warnings, "enhanced": report.enhanced}), flush=True)
-    else:
-        print("\n".join(report.warnings) or "A non-contrast CT that can be translated.")
+    print(json.dumps(report.as_json()) if args.json else report.text(), flush=True)
     return 0
 
 
@@ -163,7 +168,7 @@ def _demo(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     pipeline, made = _load(args), {}
     for phase in pipeline.config.phases:
         start = time.monotonic()
-        with _progress(args.progress) as show:
+        with shown_progress(args.progress) as show:
             made[phase] = pipeline(image, phase, on_progress=show, should_cancel=should_cancel)
         write_volume(made[phase], args.out / f"{phase}.nrrd", overwrite=True, metadata=_metadata(made[phase]))
         print(f"{args.out / f'{phase}.nrrd'}  ({time.monotonic() - start:.1f} s)", flush=True)
@@ -184,29 +189,3 @@ def _load(args: argparse.Namespace) -> S2LDMPipeline:
 
 def _metadata(image: sitk.Image) -> dict[str, str]:
     return {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith(("S2LDM", "description"))}
-
-
-@contextmanager
-def _progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on standard error, or one JSON object a line on standard output."""
-    unfinished = False
-
-    def as_json(progress: Progress) -> None:
-        line = {"stage": progress.stage, "fraction": round(progress.fraction, 4), "remaining_s": progress.remaining}
-        print(json.dumps(line), flush=True)
-
-    def as_bar(progress: Progress) -> None:
-        nonlocal unfinished
-        if progress.fraction == 0:  # the input may still be refused, in one line
-            return
-        unfinished = progress.fraction < 1
-        filled = round(30 * progress.fraction)
-        remaining = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"
-        line = f"\r[{'#' * filled}{'.' * (30 - filled)}] {progress.fraction:4.0%}  {progress.stage:<12}{remaining:<14}"
-        print(line, end="" if unfinished else "\n", file=sys.stderr, flush=True)
-
-    try:
-        yield {"json": as_json, "bar": as_bar, "none": None}[kind]
-    finally:
-        if unfinished:
-            print(file=sys.stderr)

@@ -6,14 +6,19 @@ Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 cancelled. An error 
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from .errors import Cancelled, S2LDMError, S2LDMWarning
+
+if TYPE_CHECKING:
+    from .progress import Progress
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -71,3 +76,29 @@ class StopOnSignal:
 
     def __call__(self) -> bool:
         return self.asked
+
+
+@contextmanager
+def shown_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
+    """What shows progress: a ``bar`` on standard error, one ``json`` object a line on standard output, or ``none``."""
+    unfinished = False
+
+    def as_json(progress: Progress) -> None:
+        line = {"stage": progress.stage, "fraction": round(progress.fraction, 4), "remaining_s": progress.remaining}
+        print(json.dumps(line), flush=True)
+
+    def as_bar(progress: Progress) -> None:
+        nonlocal unfinished
+        if progress.fraction == 0:  # the input may still be refused, in one line
+            return
+        unfinished = progress.fraction < 1
+        filled = round(30 * progress.fraction)
+        remaining = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"
+        line = f"\r[{'#' * filled}{'.' * (30 - filled)}] {progress.fraction:4.0%}  {progress.stage:<12}{remaining:<14}"
+        print(line, end="" if unfinished else "\n", file=sys.stderr, flush=True)
+
+    try:
+        yield {"json": as_json, "bar": as_bar, "none": None}[kind]
+    finally:
+        if unfinished:
+            print(file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Volumes in and out: NIfTI, NRRD, MetaImage or a DICOM folder in; NIfTI, NRRD or MetaImage out."""
+"""Volumes in and out: NIfTI, NRRD, MetaImage or a DICOM series in; NIfTI, NRRD or MetaImage out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import os
 import struct
 import tempfile
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .dicom_reader import read_dicom_folder
-from .errors import InputError
+from .dicom.files import is_dicom, is_directory_file, unreadable
+from .dicom.series import find_series
+from .errors import InputError, S2LDMWarning
 from .quiet import quiet_itk
 
 INPUT_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -26,30 +28,30 @@ _CHUNK = 1 << 20
 
 
 def read_volume(path: str | Path, series_uid: str | None = None) -> sitk.Image:
-    """Reads a CT volume.
+    """Reads a CT volume. What had to be mended in a DICOM series is told as an ``S2LDMWarning``.
 
     Args:
-        path: a file of ``INPUT_SUFFIXES``, or a folder of DICOM files.
-        series_uid: the DICOM series to take where the folder holds several CT series.
+        path: a file of ``INPUT_SUFFIXES``, a folder of DICOM files, a DICOMDIR or a multi-frame DICOM file.
+        series_uid: the DICOM series to take where there are several CT series.
 
     Returns:
         3D scalar image with the file's own geometry and voxel type; DICOM is given in HU. Whether a file's values
         are HU is for ``input_checks.check_input`` to judge.
 
     Raises:
-        InputError: missing, damaged, truncated, not 3D, more than one value a voxel, or a DICOM stack that is not
-            one even, complete, unsheared CT series.
+        InputError: missing, damaged, truncated, not 3D, more than one value a voxel, or DICOM that is not one
+            complete CT series.
     """
     path = Path(path)
-    if path.is_dir():
-        return read_dicom_folder(path, series_uid)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist. Check the path.")
+    if is_dicom_source(path):
+        return _read_series(path, series_uid)
     if series_uid is not None:
-        raise InputError(f"--series needs a DICOM folder, and {path} is a file. Leave it out or give the folder.")
+        raise InputError(f"--series needs DICOM, and {path} is not. Leave it out or give the DICOM folder.")
     suffix = _suffix(path, INPUT_SUFFIXES)
     if suffix is None:
-        raise InputError(_not_a_volume(path))
+        raise InputError(
+            f"{path} is of an unknown format. Give a file ending with {', '.join(INPUT_SUFFIXES)} or a DICOM folder."
+        )
     if suffix.startswith(".nii"):
         _check_nifti_complete(path)
     return _as_3d(_read_image(path), path)
@@ -78,7 +80,7 @@ def write_volume(
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial{suffix}")
     try:
         with quiet_itk():
-            sitk.WriteImage(_labelled(_to_int16(image), suffix, metadata or {}), str(partial), useCompression=True)
+            sitk.WriteImage(_labelled(to_int16(image), suffix, metadata or {}), str(partial), useCompression=True)
         os.replace(partial, path)
     except (RuntimeError, OSError) as error:
         raise InputError(f"{path} could not be written. Check the disk's free space and permissions.") from error
@@ -111,12 +113,23 @@ def _suffix(path: Path, suffixes: Sequence[str]) -> str | None:
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
-def _not_a_volume(path: Path) -> str:
-    with path.open("rb") as file:
-        is_dicom = file.read(132)[128:] == b"DICM"
-    if is_dicom or path.suffix.lower() == ".dcm":
-        return f"{path} is a single DICOM file. Give its folder ({path.parent})."
-    return f"{path} is of an unknown format. Give a file ending with {', '.join(INPUT_SUFFIXES)} or a DICOM folder."
+def is_dicom_source(path: Path) -> bool:
+    """Whether ``path`` is a folder, a DICOMDIR or a DICOM file; raises InputError where nothing can be read there."""
+    try:
+        if path.is_dir():
+            return True
+        if not path.is_file():
+            raise InputError(f"{path} does not exist. Check the path.")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return _suffix(path, INPUT_SUFFIXES) is None and (is_directory_file(path) or is_dicom(path))
+
+
+def _read_series(path: Path, series_uid: str | None) -> sitk.Image:
+    series = find_series(path, series_uid)
+    for warning in series.warnings:
+        warnings.warn(warning, S2LDMWarning, stacklevel=3)
+    return series.read()
 
 
 def _damaged(path: Path) -> str:
@@ -174,7 +187,8 @@ def _nifti_bytes(head: bytes, path: Path) -> int | None:
     return None
 
 
-def _to_int16(image: sitk.Image) -> sitk.Image:
+def to_int16(image: sitk.Image) -> sitk.Image:
+    """Rounded and clipped; the image itself where it is int16 already."""
     if image.GetPixelID() == sitk.sitkInt16:
         return image
     limits = np.iinfo(np.int16)

@@ -1,4 +1,4 @@
-"""What translating needs besides Slicer's own packages."""
+"""What translating needs besides Slicer's own packages, and what only an anonymous export needs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from pathlib import Path
 
 from .dependencies import Packages
 
+_REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "Requirements"
+
 PACKAGES = Packages(
-    requirements=Path(__file__).resolve().parents[1] / "Resources" / "Requirements" / "S2LDMTranslate.txt",
+    requirements=_REQUIREMENTS / "S2LDMTranslate.txt",
     requester="S2LDM",
     work="translating",
     again="the button",
     size="0.05 GB",
+)
+
+ANONYMIZER = Packages(
+    requirements=_REQUIREMENTS / "Anonymize.txt",
+    requester="S2LDM",
+    work="removing what identifies the patient",
+    again="the button",
+    size="0.01 GB",
 )

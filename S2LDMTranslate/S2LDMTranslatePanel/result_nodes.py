@@ -11,12 +11,15 @@ from S2LDMLib.errors import InputError
 from S2LDMLib.sidecar import write_sidecar
 from S2LDMLib.volume_io import check_output_path, write_volume
 
+from .dicom_database import files_of
+from .dicom_hierarchy import forget_series
 from .errors import PanelError
 from .source_volume import SYNTHETIC, Snapshot, copy_of
 from .translation_job import Made
 
 PREFIX = "S2LDM."
 SOURCE, DEVIATION = "S2LDM.source", "S2LDM.deviation"  # node references of a result
+SOURCE_INSTANCES = "S2LDM.sourceInstanceUIDs"  # of the DICOM series, which outlives the source's node
 KIND = "S2LDM.kind"
 RESULT_KIND, DEVIATION_KIND = "result", "deviation"
 WINDOW, LEVEL = 400.0, 0.0
@@ -51,6 +54,16 @@ def source_of(result: Any) -> Any:
     return result.GetNodeReference(SOURCE)
 
 
+def comes_from_dicom(result: Any) -> bool:
+    """Whether the volume that a result was made from was loaded from a DICOM series."""
+    return bool(result.GetAttribute(SOURCE_INSTANCES))
+
+
+def source_files_of(result: Any) -> tuple[Path, ...]:
+    """The files of the series that a result was made from; none without DICOM. Raises PanelError: see files_of."""
+    return files_of(result.GetAttribute(SOURCE_INSTANCES) or "")
+
+
 def export_result(node: Any, file: Path) -> list[Path]:
     """Write a synthetic volume with its provenance in the header, as far as the format holds it, and in a JSON file.
 
@@ -75,7 +88,8 @@ def export_result(node: Any, file: Path) -> list[Path]:
 
 def provenance_of(node: Any) -> dict[str, str]:
     """How a synthetic volume was made, by the engine's keys."""
-    names = [name for name in node.GetAttributeNames() if name.startswith(PREFIX) and name not in (SYNTHETIC, KIND)]
+    others = (SYNTHETIC, KIND, SOURCE_INSTANCES)
+    names = [name for name in node.GetAttributeNames() if name.startswith(PREFIX) and name not in others]
     found = {name.replace(PREFIX, "S2LDM_", 1): node.GetAttribute(name) for name in sorted(names)}
     return {"description": node.GetDescription(), **found}
 
@@ -100,6 +114,9 @@ def _fill(node: Any, source: Snapshot, made: Made, name: str, kind: str) -> None
             node.RemoveAttribute(old)
         node.SetAttribute(SYNTHETIC, "1")
         node.SetAttribute(KIND, kind)
+        if source.instance_uids:
+            node.SetAttribute(SOURCE_INSTANCES, source.instance_uids)
+        forget_series(node)
         node.SetDescription(made.provenance.get("description", ""))
         for key, value in made.provenance.items():
             if key.startswith("S2LDM_"):

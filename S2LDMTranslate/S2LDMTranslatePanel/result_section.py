@@ -12,8 +12,11 @@ from S2LDMLib.errors import InputError
 from slicer.i18n import tr as _
 
 from .compare_view import LEVEL, WINDOW, CompareView
+from .dicom_export import DicomExport, free_folder, request_of
 from .errors import PanelError
-from .result_nodes import export_result, is_result, source_of
+from .packages import ANONYMIZER
+from .result_nodes import comes_from_dicom, export_result, is_result, source_of
+from .translator import Translator
 
 AXIAL, THREE = "Axial", "Axial, coronal and sagittal"
 VIEWS = {AXIAL: "axial", THREE: "three"}
@@ -25,10 +28,16 @@ class ResultSection:
     Args:
         ui: the panel's widgets.
         show_error: shows a PanelError or InputError to the user.
+        translator: runs the export of a DICOM series.
+        begin: calls what starts a job, and watches over the job.
     """
 
-    def __init__(self, ui: Any, show_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, ui: Any, show_error: Callable[[Exception], None], translator: Translator,
+        begin: Callable[[Callable[[], None]], None],
+    ) -> None:  # fmt: skip
         self._ui, self._show_error = ui, show_error
+        self._translator, self._begin = translator, begin
         self._parameters: Any = None
         self._shown = ("", "")  # id of the result and name of the views that were shown last
         self.view = CompareView(self.update)
@@ -36,6 +45,7 @@ class ResultSection:
         ui.windowButton.connect("clicked(bool)", self._on_window)
         ui.exportNrrdButton.connect("clicked(bool)", lambda checked=False: self._on_export(".nrrd"))
         ui.exportNiftiButton.connect("clicked(bool)", lambda checked=False: self._on_export(".nii.gz"))
+        ui.exportDicomButton.connect("clicked(bool)", self._on_export_dicom)
         ui.screenshotButton.connect("clicked(bool)", self._on_screenshot)
 
     def set_parameters(self, parameters: Any) -> None:
@@ -63,6 +73,13 @@ class ResultSection:
         ui.windowButton.enabled = ui.screenshotButton.enabled = self.view.isShown
         for button in (ui.exportNrrdButton, ui.exportNiftiButton):
             button.enabled = can_export
+        ui.exportDicomButton.enabled = can_export and not self._translator.is_running
+        from_dicom = can_export and comes_from_dicom(result)
+        ui.anonymizeCheckBox.enabled = from_dicom
+        new_study = not from_dicom or self._parameters.anonymize
+        for line in (ui.patientNameLineEdit, ui.patientIdLineEdit, ui.studyDescriptionLineEdit):
+            line.enabled = new_study
+            line.placeholderText = _("says SYNTHETIC") if new_study else _("as in the source series")
 
     def show(self) -> None:
         """Compare the chosen result with what it was made from."""
@@ -120,6 +137,20 @@ class ResultSection:
         else:
             self._ui.statusLabel.text = _("Written: {files}").format(files=", ".join(map(str, written)))
 
+    def _on_export_dicom(self, checked: bool = False) -> None:
+        parameters, result = self._parameters, self._parameters.resultVolume
+        parent = _ask_folder(_("Export the synthetic CT as a DICOM series into a new folder in"))
+        if parent is None:
+            return
+        request = request_of(parameters, free_folder(parent, result.GetName()))
+
+        def begin() -> None:
+            if request.anonymize:
+                ANONYMIZER.ensure()
+            self._translator.export(DicomExport(result, request))
+
+        self._begin(begin)
+
     def _on_screenshot(self, checked: bool = False) -> None:
         file = _ask_file(_("Save the comparison as a picture"), "S2LDM comparison.png", "(*.png)")
         if file is None:
@@ -138,3 +169,8 @@ def _ask_file(title: str, name: str, kind: str) -> Path | None:
     chosen = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, str(Path.home() / name), kind)
     path = chosen if isinstance(chosen, str) else chosen[0]  # PythonQt gives a text, PySide a pair
     return Path(path) if path else None
+
+
+def _ask_folder(title: str) -> Path | None:
+    chosen = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, str(Path.home()))
+    return Path(chosen) if chosen else None

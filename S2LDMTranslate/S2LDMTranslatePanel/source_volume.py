@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import slicer
 import vtk
 
+from .dicom_database import instances_of, is_synthetic_series
 from .errors import PanelError
 
 SYNTHETIC = "S2LDM.synthetic"
@@ -22,12 +23,14 @@ class Snapshot:
     """A copy of a volume node as it was, which another thread may use.
 
     hu: voxels (K, J, I). ijk_to_ras: 4 x 4, of the node itself, without its parent transforms.
+    instance_uids: of the DICOM series that it was loaded from, parted by spaces; empty without DICOM.
     """
 
     name: str
     node_id: str
     hu: np.ndarray
     ijk_to_ras: np.ndarray
+    instance_uids: str = ""
 
     def image(self) -> sitk.Image:
         """The same volume for the engine, in LPS."""
@@ -59,7 +62,7 @@ def copy_of(node: Any) -> Snapshot:
         hu = slicer.util.arrayFromVolume(node).copy()
     except MemoryError:
         raise PanelError("There is no memory for a copy of the volume. Close other programs, or crop it.") from None
-    return Snapshot(node.GetName(), node.GetID(), hu, slicer.util.arrayFromVTKMatrix(matrix))
+    return Snapshot(node.GetName(), node.GetID(), hu, slicer.util.arrayFromVTKMatrix(matrix), instances_of(node))
 
 
 def obstacle(node: Any) -> str:
@@ -73,7 +76,7 @@ def obstacle(node: Any) -> str:
         return f"{name} is a sequence. Choose one 3D volume."
     if node.GetClassName() != "vtkMRMLScalarVolumeNode":
         return f"{name} is no scalar volume but a {node.GetNodeTagName()}. Choose a CT volume with one value a voxel."
-    if node.GetAttribute(SYNTHETIC):
+    if node.GetAttribute(SYNTHETIC) or is_synthetic_series(node):
         return f"{name} is synthetic already. Choose the non-contrast CT."
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from .dicom_export import DicomExportJob
 from .job import JobState, Phase
 from .translation_job import TranslationJob
 from .translator import Translator
@@ -21,6 +22,7 @@ def stage_text(stage: str) -> str:
         "reading the result": _("Reading the result"),
         "asking the Hub": _("Asking the Hub"),
         "downloading": _("Downloading"),
+        "writing": _("Writing the series"),
     }
     return names.get(stage, _("Starting"))
 
@@ -45,6 +47,9 @@ def end_text(state: JobState, translator: Translator) -> str:
     """What became of a job that did not fail."""
     if state.phase is Phase.CANCELLED:
         return _("Cancelled. Nothing was kept.")
+    if isinstance(translator.job, DicomExportJob):
+        written = _("Written: {files}").format(files=translator.job.request.folder)
+        return "\n".join([written, *translator.job.warnings])
     if not isinstance(translator.job, TranslationJob):
         return _("The model is on this computer now.")
     done = _("Done in {seconds} s: {name}").format(seconds=round(translator.seconds), name=translator.result.GetName())

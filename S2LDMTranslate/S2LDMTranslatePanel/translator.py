@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import slicer
 
+from .dicom_export import DicomExport
 from .download_job import DownloadJob
 from .engine_process import EngineProcess, Start
 from .errors import PanelError
@@ -33,6 +35,7 @@ class Translator:
         self._source: Any = None
         self._replaced_id = ""
         self._taken = False
+        self._take: Callable[[Any], None] = _nothing
         self._began = 0.0
 
     @property
@@ -66,12 +69,17 @@ class Translator:
         self._began = time.monotonic()
         self._source = copy_of(volume)
         self._replaced_id = replaced.GetID() if replaced else ""
-        self._begin(TranslationJob(self._source, request, _temporary(), self._start))
+        self._begin(TranslationJob(self._source, request, _temporary(), self._start), self._add_result)
 
     def download(self, model: str) -> None:
         """Begin to fetch a model from the Hub; raises PanelError where another job runs."""
         self._check_idle()
-        self._begin(DownloadJob(model, _temporary(), self._start))
+        self._begin(DownloadJob(model, _temporary(), self._start), _nothing)
+
+    def export(self, export: DicomExport) -> None:
+        """Begin to write a DICOM series; raises PanelError where another job runs."""
+        self._check_idle()
+        self._begin(export.job(_temporary(), self._start), export.finish)
 
     def update(self) -> JobState | None:
         """As :attr:`state`; and what a job that has ended has made is put into the scene."""
@@ -80,7 +88,7 @@ class Translator:
         state = self.job.state
         if not state.is_running and not self._taken:
             self._taken = True
-            if state.phase is Phase.DONE and isinstance(self.job, TranslationJob):
+            if state.phase is Phase.DONE:
                 self._take(self.job)
         return state
 
@@ -102,15 +110,15 @@ class Translator:
         """What the engine said."""
         return self.job.log if self.job else ""
 
-    def _begin(self, job: Job) -> None:
-        self.job, self._taken = job, False
+    def _begin(self, job: Job, take: Callable[[Any], None]) -> None:
+        self.job, self._take, self._taken = job, take, False
         job.start()
 
     def _check_idle(self) -> None:
         if self.is_running:
             raise PanelError("Another job is still running. Wait for its end, or cancel it.")
 
-    def _take(self, job: TranslationJob) -> None:
+    def _add_result(self, job: TranslationJob) -> None:
         assert job.made is not None
         replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
         self.result = add_result(self._source, job.made, replaced)
@@ -118,6 +126,10 @@ class Translator:
             add_deviation(self._source, job.deviation, self.result)
         self._source, job.made, job.deviation = None, None, None  # large
         self.seconds = time.monotonic() - self._began
+
+
+def _nothing(job: Job) -> None:
+    """What becomes of a job in the scene that makes nothing for it."""
 
 
 def _temporary() -> Path:

@@ -44,6 +44,7 @@ def start() -> ModuleType:
         return slicer
     from . import ctk, qmrml, qt
     from .application import Application, Modules
+    from .dicom import DicomDatabase
 
     sys.modules.update(qt=qt, ctk=ctk)
     _hide_leaks(slicer)
@@ -53,6 +54,7 @@ def start() -> ModuleType:
         if name.startswith("qMRML"):
             setattr(slicer, name, kind)
     slicer.mrmlScene = slicer.vtkMRMLScene()
+    slicer.dicomDatabase = DicomDatabase()
     slicer.app = Application(slicer)
     slicer.modules = Modules(slicer)
     return slicer

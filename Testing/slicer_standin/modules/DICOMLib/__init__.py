@@ -1,0 +1,1 @@
+"""Slicer's DICOM library: what our modules use of it."""
