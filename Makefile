@@ -51,7 +51,7 @@ benchmark: $(READY)
 
 model: $(READY)
 	$(BIN)/s2ldm-train prepare $(DATA)/pairs data/prepared --patient '(HCC_\d+)_' --spacing 1.5 1.5 5 --split none \
-	  --cect-only $(DATA)/cect_only --labelled $(DATA)/labelled --recolour 4 --phantoms 6 --jobs 2
+	  --cect-only $(DATA)/cect_only --labelled $(DATA)/labelled --recolour 8 --phantoms 6 --jobs 2
 	$(BIN)/s2ldm-train train data/prepared runs/demo --preset demo $(RESUME)
 	@echo "runs/demo/model is the model; 's2ldm-train evaluate' scores it"
 

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 from prepared_maker import write_case, write_manifest
+from S2LDMLib.autoencoder import SyncreticAutoencoder
 from S2LDMLib.config import PreprocessConfig
 from S2LDMLib.errors import InputError
 from S2LDMTrainerLib.data import Case, load_cases
-from S2LDMTrainerLib.recipe import DataRecipe
-from S2LDMTrainerLib.training.augment import AIR, Slab, augment
+from S2LDMTrainerLib.recipe import DataRecipe, load_preset
+from S2LDMTrainerLib.training.augment import AIR, Slab, _other_blood, augment
+from S2LDMTrainerLib.training.latent_pool import LatentPool
+from S2LDMTrainerLib.training.machine import Machine
 from S2LDMTrainerLib.training.slabs import Cut, SlabDataset, check_spacing, slab_batches
 
 SHAPE = (10, 24, 20)
@@ -144,3 +147,37 @@ def test_too_small_volumes_and_other_spacings_are_refused_by_name(cases: list[Ca
         dataset(cases[2:], Cut(1, (16, 16)))
     with pytest.raises(InputError, match=r"both has voxels of 2\.00 x 2\.00 x 5\.00 mm.*--spacing 1 1 5"):
         check_spacing(cases[0], PreprocessConfig(spacing=(1.0, 1.0, 5.0)))
+
+
+def test_blood_of_another_haematocrit_changes_in_all_images_alike() -> None:
+    """Enhancement stays, and tissue without contrast medium too; the vessel alone gets other HU."""
+    ncct = torch.full((4, 32, 32), 45.0)
+    enhancement = torch.zeros(2, 4, 32, 32)
+    enhancement[0, :, 8:24, 8:24] = 280
+    slab = Slab(ncct, ncct + enhancement, torch.ones(2, 4, 32, 32))
+    changes = []
+    for seed in range(12):
+        made = _other_blood(slab, np.random.default_rng(seed))
+        assert torch.allclose(made.cect - made.ncct, enhancement, atol=1e-3)
+        assert (made.ncct[:, :4] == 45).all()
+        changes.append(float(made.ncct[2, 16, 16]) - 45)
+    assert min(changes) < -8 and max(changes) > 5
+    unknown = Slab(ncct, ncct + enhancement, torch.zeros(2, 4, 32, 32))
+    assert torch.equal(_other_blood(unknown, np.random.default_rng(0)).ncct, ncct)
+
+
+def test_error_counts_where_contrast_goes() -> None:
+    """In full in soft tissue, a tenth of it in fat and bone, not at all where the pair is not valid."""
+    recipe = load_preset("demo")
+    machine, autoencoder = Machine("cpu", "fp32", 1), SyncreticAutoencoder(recipe.autoencoder)
+    pool = LatentPool(None, autoencoder, recipe, machine, reach=0)
+    ncct = torch.full((2, 16, 16), 40.0)
+    ncct[:, :8, 8:], ncct[:, 8:, :8] = -100, 700
+    valid = torch.ones(1, 2, 16, 16)
+    valid[:, :, 8:, 8:] = 0
+    weight = pool._weight(Slab(ncct, ncct[None], valid))
+    assert weight.shape == (1, 1, 2, 4, 4) and recipe.diffusion_training.elsewhere_weight == 0.1
+    corners = weight[0, 0, 0, [0, 0, 3, 3], [0, 3, 0, 3]]
+    assert torch.allclose(corners, torch.tensor([1.0, 0.1, 0.1, 0.0]))
+    with pytest.raises(InputError, match="elsewhere_weight is 2"):
+        load_preset("demo", ["diffusion_training.elsewhere_weight=2.0"])
