@@ -49,7 +49,7 @@ def test_a_schedule_that_monai_cannot_step_is_refused(bundled: S2LDMPipeline) ->
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("name", ["windows_gaussian", "windows_constant", "maisi", "maisi_default"])
+@pytest.mark.parametrize("name", ["windows_gaussian", "windows_constant", "windows_planar", "maisi", "maisi_default"])
 def test_a_contender_with_one_window_gives_our_result(
     bundled: S2LDMPipeline, volume: torch.Tensor, name: str, steps: int
 ) -> None:

@@ -1,8 +1,8 @@
 """Ours and what people would use instead, on the same work: each turns a normalised NCCT into HU.
 
 All of them get the same weights, noise schedule, steps, first noise, input and output grid, and do the same work: with
-residual decoding ``D(z) - D(z_n)``, else ``D(z)``. They also run our modules, which work plane by plane in 2D where
-they can: what networks of Conv3d would lose is not counted; the ratios tell of tiles, memory layout and precision.
+residual decoding ``D(z) - D(z_n)``, else ``D(z)``. The networks of the others are made of MONAI's blocks and Conv3d
+(``monai_networks.py``); those named ``_planar`` run our own modules, so that their ratios tell of tiles and precision alone.
 
 - **windows**: what a user of MONAI would write: ``SlidingWindowInferer`` over the volume, and in each window encode,
   ``LatentDiffusionInferer``, decode. MONAI's default is an overlap of 0.25 with constant weights; gaussian hides seams.
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from monai.inferers import LatentDiffusionInferer, SlidingWindowInferer
 from monai.networks.schedulers import DDIMScheduler
+from monai_networks import monai_autoencoder, monai_denoiser
 from S2LDMLib.devices import plans
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.progress import ProgressReporter
@@ -40,13 +41,14 @@ Triple = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to translate: who, in which precision, and the windows of MONAI's inferers."""
+    """A way to translate: who, in which precision, the windows of MONAI's inferers, and whose modules."""
 
     title: str
     kind: str  # ours, windows or whole_latent
     dtype: str = "float32"
     mode: str = "gaussian"
     decode: tuple[Triple, float] = MAISI_DECODE_PRESET
+    planar: bool = False  # our own modules
 
 
 CONTENDERS = {
@@ -56,6 +58,8 @@ CONTENDERS = {
     "windows_constant": Contender("MONAI windows, 0.25 constant, fp32", "windows", mode="constant"),
     "maisi": Contender("MAISI's way, preset 80x80x32 0.4, fp32", "whole_latent"),
     "maisi_default": Contender("MAISI's way, 96x96x96 0.6667, fp32", "whole_latent", decode=MAISI_DECODE_DEFAULT),
+    "windows_planar": Contender("MONAI windows, 0.25 gaussian, our 2D", "windows", planar=True),
+    "maisi_planar": Contender("MAISI's way, preset, our 2D", "whole_latent", planar=True),
     "windows_bf16": Contender("MONAI windows, 0.25 gaussian, bf16", "windows", "bfloat16"),
     "maisi_bf16": Contender("MAISI's way, preset 80x80x32 0.4, bf16", "whole_latent", "bfloat16"),
 }
@@ -64,9 +68,9 @@ CONTENDERS = {
 class Stage1(nn.Module):
     """The autoencoder with the names that MONAI's inferers ask for."""
 
-    def __init__(self, pipeline: S2LDMPipeline) -> None:
+    def __init__(self, pipeline: S2LDMPipeline, planar: bool) -> None:
         super().__init__()
-        self.autoencoder = pipeline.autoencoder
+        self.autoencoder = pipeline.autoencoder if planar else monai_autoencoder(pipeline.autoencoder)
 
     def encode_stage_2_inputs(self, x: Tensor) -> Tensor:
         """Volume [B, 1, Z, Y, X] to standardised latents [B, C, Z', Y', X']."""
@@ -80,9 +84,10 @@ class Stage1(nn.Module):
 class Denoiser(nn.Module):
     """The denoiser as MONAI's ``DiffusionInferer`` calls it with ``mode="concat"``."""
 
-    def __init__(self, pipeline: S2LDMPipeline) -> None:
+    def __init__(self, pipeline: S2LDMPipeline, planar: bool) -> None:
         super().__init__()
-        self.denoiser, self.scheduler = pipeline.denoiser, pipeline.scheduler
+        self.denoiser = pipeline.denoiser if planar else monai_denoiser(pipeline.denoiser)
+        self.scheduler = pipeline.scheduler
 
     def forward(self, x: Tensor, timesteps: Tensor, context: None = None) -> Tensor:
         """Noisy latent and the NCCT's latent [B, 2C, Z, Y, X] to x0 [B, C, Z, Y, X]."""
@@ -145,7 +150,7 @@ def _in_windows(
     contender: Contender, pipeline: S2LDMPipeline, steps: int, window: Triple, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
     """Contender 1: everything in windows of the training crop."""
-    stage1, denoiser = Stage1(pipeline).to(device), Denoiser(pipeline).to(device)
+    stage1, denoiser = (kind(pipeline, contender.planar).to(device) for kind in (Stage1, Denoiser))
     stride = pipeline.autoencoder.stride
     inferer = LatentDiffusionInferer(monai_scheduler(pipeline, steps))
     windows = _inferer(window, 0.25, contender.mode, device)
@@ -171,7 +176,7 @@ def _whole_latent(
     contender: Contender, pipeline: S2LDMPipeline, steps: int, window: Triple, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
     """Contender 2: sliding-window encode and decode around the diffusion of the whole latent."""
-    stage1, denoiser = Stage1(pipeline).to(device), Denoiser(pipeline).to(device)
+    stage1, denoiser = (kind(pipeline, contender.planar).to(device) for kind in (Stage1, Denoiser))
     scheduler = monai_scheduler(pipeline, steps)
 
     def decode(latents: Tensor, where: list[list[slice]]) -> Tensor:

@@ -31,12 +31,15 @@ from S2LDMLib.devices import choose_device, choose_dtype
 
 SIZES = ("256x256x64", "512x512x48", "512x512x160")
 REFERENCE, SHIPPED = "ours_fp32", "ours_shipped"
-DEFAULT = (REFERENCE, SHIPPED, "windows_gaussian", "windows_constant", "maisi")
+DEFAULT = (REFERENCE, SHIPPED, "windows_gaussian", "windows_constant", "windows_planar", "maisi", "maisi_planar")
 RATIOS = {
     "contender1_over_ours_fp32": ("windows_gaussian", REFERENCE),
     "contender1_constant_over_ours_fp32": ("windows_constant", REFERENCE),
     "contender1_over_ours_shipped": ("windows_gaussian", SHIPPED),
     "contender1_bf16_over_ours_shipped": ("windows_bf16", SHIPPED),
+    "contender1_planar_over_ours_fp32": ("windows_planar", REFERENCE),
+    "contender1_planar_over_ours_shipped": ("windows_planar", SHIPPED),
+    "contender2_planar_over_ours_shipped": ("maisi_planar", SHIPPED),
     "contender2_over_ours_fp32": ("maisi", REFERENCE),
     "contender2_over_ours_shipped": ("maisi", SHIPPED),
     "contender2_default_over_ours_shipped": ("maisi_default", SHIPPED),
