@@ -9,6 +9,7 @@ from .config import PreprocessConfig
 from .preprocess import Grid, Prepared
 
 SLAB = 16
+FAT_HU = (-120.0, -60.0)  # below: nothing takes up contrast medium; between: the soft tissue's share of a voxel does
 
 
 def postprocess(
@@ -18,8 +19,9 @@ def postprocess(
 
     Args:
         output_hu: float32 (Z, Y, X) on the working grid. With ``detail="native"`` it is the decoded enhancement
-            D(z) - D(z_n), which is added to the NCCT where it is positive: contrast medium never lowers HU. With
-            ``"model"`` it is the decoded CECT D(z) itself.
+            D(z) - D(z_n), which is added to the NCCT where it is positive, since contrast medium never lowers HU, and
+            where the NCCT is no fat or lung: latents are coarser than voxels, and would brighten the fat beside a
+            vessel. With ``"model"`` it is the decoded CECT D(z) itself.
         prepared: what :func:`~S2LDMLib.preprocess.preprocess` returned.
         config: the model's preprocessing.
         image: the input, whose geometry the result has exactly.
@@ -37,10 +39,16 @@ def postprocess(
         part = (slice(start, min(start + SLAB, z.stop)), y, x)
         ncct = result[part]
         values = sitk.GetArrayFromImage(_onto(field, source, part))
-        made = ncct + np.maximum(values, 0) if detail == "native" else values
+        made = ncct + np.maximum(values, 0) * _takes_up(ncct) if detail == "native" else values
         represented = (ncct > low) & (ncct < high)
         result[part] = np.where(represented, np.rint(np.clip(made, -1024, 32767)), ncct).astype(np.int16)
     return _restore(prepared.source, result, image)
+
+
+def _takes_up(ncct: np.ndarray) -> np.ndarray:
+    """Part of each voxel that can take up contrast medium, 0 to 1, by its HU."""
+    low, high = FAT_HU
+    return np.clip((ncct.astype(np.float32) - low) / (high - low), 0, 1)
 
 
 def _onto(field: sitk.Image, source: sitk.Image, part: tuple[slice, slice, slice]) -> sitk.Image:

@@ -2,7 +2,7 @@
 
 All of them get the same weights, noise schedule, steps, first noise, input and output grid, and do the same work: with
 residual decoding ``D(z) - D(z_n)``, else ``D(z)``. The networks of the others are made of MONAI's blocks and Conv3d
-(``monai_networks.py``); those named ``_planar`` run our own modules, so that their ratios tell of tiles and precision alone.
+(``monai_networks.py``); those named ``_planar`` run our own modules: their ratios tell of tiles and precision alone.
 
 - **windows**: what a user of MONAI would write: ``SlidingWindowInferer`` over the volume, and in each window encode,
   ``LatentDiffusionInferer``, decode. MONAI's default is an overlap of 0.25 with constant weights; gaussian hides seams.
