@@ -11,6 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
+ATTRIBUTION = TCIA HCC-TACE-Seg (CC BY 4.0), LIDC-IDRI-0001 (CC BY 3.0), TotalSegmentator test data (Apache-2.0), procedural phantoms
 BIN = $(VENV)/bin
 READY = $(VENV)/.installed
 INTEGRATION = $(VENV)/.integration
@@ -52,7 +53,7 @@ benchmark: $(READY)
 model: $(READY)
 	$(BIN)/s2ldm-train prepare $(DATA)/pairs data/prepared --patient '(HCC_\d+)_' --spacing 1.5 1.5 5 --split none \
 	  --cect-only $(DATA)/cect_only --labelled $(DATA)/labelled --recolour 8 --phantoms 6 --jobs 2
-	$(BIN)/s2ldm-train train data/prepared runs/demo --preset demo $(RESUME)
+	$(BIN)/s2ldm-train train data/prepared runs/demo --preset demo --attribution "$(ATTRIBUTION)" $(RESUME)
 	@echo "runs/demo/model is the model; 's2ldm-train evaluate' scores it"
 
 clean:

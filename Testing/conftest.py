@@ -16,8 +16,7 @@ from S2LDMLib.denoiser import LatentDenoiser
 from S2LDMLib.phantom import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.scheduler import LatentScheduler
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+from shared_data import SHARED_DATA
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,8 +11,7 @@ import SimpleITK as sitk
 from refusals import refused
 from S2LDMLib.dicom.series import find_series, list_series
 from S2LDMLib.volume_io import read_volume
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+from shared_data import SHARED_DATA
 
 
 def shared(name: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from S2LDMLib.body import body_box, body_mask
 from S2LDMLib.contrast_guard import ENHANCED_LENGTH_MM, already_enhanced, enhanced_vessel_length
 from S2LDMLib.errors import InputError
 from S2LDMLib.input_checks import check_input
+from shared_data import SHARED_DATA
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MIN_SIZE = (32, 32, 8)
 LONGEST_WITHOUT_CONTRAST_MM = 50.0
 NON_CONTRAST = [

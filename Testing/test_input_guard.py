@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from body_part_maker import abdomen
-from conftest import SHARED_DATA
 from S2LDMLib.cli import main
 from S2LDMLib.contrast_guard import ENHANCED_LENGTH_MM, length_limit
 from S2LDMLib.input_checks import check_input
@@ -19,6 +18,7 @@ from S2LDMLib.phantom import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.survey import survey
 from S2LDMLib.volume_io import read_volume
+from shared_data import SHARED_DATA
 
 
 def checked(image: sitk.Image) -> InputReport:

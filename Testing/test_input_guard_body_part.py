@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from body_part_maker import abdomen, arm, chest, head, legs, neck
-from conftest import SHARED_DATA
 from S2LDMLib.body_part import body_part
 from S2LDMLib.input_checks import check_input
 from S2LDMLib.phantom import PhantomTriple, make_phantom
 from S2LDMLib.survey import survey
 from S2LDMLib.volume_io import read_volume
+from shared_data import SHARED_DATA
 
 FEW_REAL = ["pairs/HCC_005_19990123/ncct", "labelled/native_abdomen_ct", "labelled/lidc_0001_arterial_ct"]
 MORE_REAL = [

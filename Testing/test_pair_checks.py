@@ -12,8 +12,7 @@ from dicom_maker import ct_array, write_series
 from S2LDMLib.errors import InputError
 from S2LDMTrainerLib.preparing.pair_checks import Doubts, check_files
 from S2LDMTrainerLib.preparing.sources import Source
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+from shared_data import SHARED_DATA
 
 
 def pair(folder: Path, **images: sitk.Image) -> Source:

@@ -24,8 +24,8 @@ from S2LDMTrainerLib.preparing.case_store import LOCK
 from S2LDMTrainerLib.preparing.recolour import BONE_LABELS, ORGANS, recoloured_triple
 from S2LDMTrainerLib.preparing.registration import AIR_HU, Registration, register
 from S2LDMTrainerLib.preparing.volumes import to_spacing
+from shared_data import SHARED_DATA
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NATIVE = "native_abdomen"
 SMALL = ("--phantom-size", "32", "28", "10", "--spacing", "9", "9", "9")
 

@@ -186,6 +186,8 @@ def test_the_result_says_what_it_is_and_how_it_was_made(made: Made, oblique: sit
     assert result.GetName() == "Abdomen SYNTHETIC arterial"
     found = attributes(result)
     assert found.pop("S2LDM.version")
+    measured = {name: found.pop(name) for name in list(found) if name.startswith("S2LDM.input_")}
+    assert measured["S2LDM.input_abdomen_part"] == "1 (at least 0.5)" and "S2LDM.input_warnings" in measured
     assert found == {
         "S2LDM.synthetic": "1",
         "S2LDM.kind": "result",
