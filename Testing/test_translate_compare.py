@@ -139,4 +139,4 @@ def test_the_selftest_for_a_real_slicer_passes_as_far_as_it_can_here(panel: Any,
 
     panel.logic.translator = module.Translator()  # the real engine
     assert slicer_selftest.SelfTest(panel, tmp_path).run(slicer_selftest.OUTSIDE) == 0
-    assert {file.name for file in tmp_path.iterdir()} == {"compare.png", "difference.png", "report.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"compare.png", "dicom", "difference.png", "report.json"}

@@ -20,6 +20,8 @@ from machine import peak_gpu_gb, peak_rss_gb, timed
 from networks import load_networks
 from S2LDMLib.devices import choose_device
 
+SMALLEST = 64  # voxels
+
 
 def main() -> None:
     """Answer until the input ends."""
@@ -57,8 +59,9 @@ def main() -> None:
 
 
 def _corner(ncct: torch.Tensor, window: Triple) -> torch.Tensor:
-    """A quarter of a window, enough to load code and kernels."""
-    z, y, x = (min(n, w) for n, w in zip(ncct.shape[2:], (window[0] // 4, window[1] // 2, window[2] // 2), strict=True))
+    """A quarter of a window, enough to load code and kernels, and not too small for the deepest level."""
+    wanted = (window[0] // 4, max(SMALLEST, window[1] // 2), max(SMALLEST, window[2] // 2))
+    z, y, x = (min(n, w) for n, w in zip(ncct.shape[2:], wanted, strict=True))
     return ncct[:, :, :z, :y, :x].contiguous()
 
 
