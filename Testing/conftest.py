@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,16 @@ from shared_data import SHARED_DATA
 def pytest_configure(config: pytest.Config) -> None:
     # The tests run in parallel processes: one thread each, which also makes sums independent of the machine.
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """A command line owns its process: give back what it takes."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with warnings.catch_warnings():
+        yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

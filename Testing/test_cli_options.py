@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import struct
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,15 +18,7 @@ from S2LDMLib.model_info import count_parameters, licence_of_card
 from S2LDMLib.phantom import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """A command line owns its process: give back what it takes."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with warnings.catch_warnings():
-        yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from S2LDMLib.console import StopOnSignal, common_options, run_command
@@ -19,14 +19,7 @@ from S2LDMLib.errors import Cancelled, DownloadError, InputError, S2LDMError, S2
 Command = Callable[[argparse.Namespace, Callable[[], bool]], int]
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """A command line owns its process: give back what it takes."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with warnings.catch_warnings():
-        yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 def run(command: Command, *argv: str) -> int:

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +25,7 @@ from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.sidecar import write_sidecar
 from S2LDMLib.volume_io import write_volume
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """A command line owns its process: give back what it takes."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with warnings.catch_warnings():
-        yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 def on_the_phantom(phantom: PhantomTriple) -> tuple[np.ndarray, dict[str, object]]:

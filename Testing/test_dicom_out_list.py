@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +15,7 @@ from S2LDMLib.volume_io import write_volume
 PROVENANCE = {"description": "SYNTHETIC venous CECT by S2LDM 0.1.0", "S2LDM_phase": "venous"}
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """A command line owns its process: give back what it takes."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with warnings.catch_warnings():
-        yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 @pytest.fixture

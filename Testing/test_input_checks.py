@@ -12,7 +12,7 @@ from S2LDMLib.body import body_box, body_mask
 from S2LDMLib.contrast_guard import ENHANCED_LENGTH_MM, already_enhanced, enhanced_vessel_length
 from S2LDMLib.errors import InputError
 from S2LDMLib.input_checks import check_input
-from shared_data import SHARED_DATA
+from shared_data import real
 
 MIN_SIZE = (32, 32, 8)
 LONGEST_WITHOUT_CONTRAST_MM = 50.0
@@ -34,13 +34,6 @@ ENHANCED = [
     "cect_only/HCC_048_20010812/phase1",
     "labelled/lidc_0001_arterial_ct",
 ]
-
-
-def real(name: str) -> sitk.Image:
-    path = SHARED_DATA / f"{name}.nii.gz"
-    if not path.exists():
-        pytest.skip(f"shared data absent: {path}")
-    return sitk.ReadImage(str(path))
 
 
 def image_of(values: np.ndarray, spacing: tuple[float, float, float] = (5, 5, 5)) -> sitk.Image:

@@ -13,7 +13,7 @@ from S2LDMLib.input_checks import check_input
 from S2LDMLib.phantom import PhantomTriple, make_phantom
 from S2LDMLib.survey import survey
 from S2LDMLib.volume_io import read_volume
-from shared_data import SHARED_DATA
+from shared_data import SHARED_DATA, real
 
 FEW_REAL = ["pairs/HCC_005_19990123/ncct", "labelled/native_abdomen_ct", "labelled/lidc_0001_arterial_ct"]
 MORE_REAL = [
@@ -26,13 +26,6 @@ MORE_REAL = [
     *(f"cect_only/HCC_015_19981101/phase{n}" for n in (1, 2)),
     "cect_only/HCC_048_20010812/phase1",
 ]
-
-
-def real(name: str) -> sitk.Image:
-    path = SHARED_DATA / f"{name}.nii.gz"
-    if not path.exists():
-        pytest.skip(f"shared data absent: {path}")
-    return sitk.ReadImage(str(path))
 
 
 def flipped(image: sitk.Image, axis: int) -> sitk.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -56,3 +58,11 @@ def _processor() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def tell(report: dict[str, Any], file: Path | None) -> None:
+    """Print a report as one JSON object on the last line, and write it where a file is given."""
+    text = json.dumps(report)
+    if file:
+        file.write_text(text + "\n", encoding="utf-8")
+    print(f"\n{text}")

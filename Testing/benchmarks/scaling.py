@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from machine import describe
+from machine import describe, tell
 from networks import parse_size
 from S2LDMLib.devices import choose_device
 
@@ -83,10 +83,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         show(f"threads ({base})", "threads", report["threads"])
     report["tiles"] = [{**point(args, size=base, tile_mib=mib), "tile MiB": mib} for mib in args.tile_mib]
     show(f"memory of a tile ({base})", "tile MiB", report["tiles"])
-    text = json.dumps(report)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}")
+    tell(report, args.json)
     return report
 
 

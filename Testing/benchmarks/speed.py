@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from contenders import CONTENDERS
-from machine import describe
+from machine import describe, tell
 from networks import Size, load_networks, parse_size, phantom_ncct, save_network_input
 from S2LDMLib.devices import choose_device, choose_dtype
 
@@ -180,10 +180,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if shipped:
         report["peak_rss_gb"] = max(entry["rss_gb"] for entry in shipped)
         report["max_abs_difference_hu"] = max(entry["max_difference_hu"] for entry in shipped)
-    text = json.dumps(report)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}")
+    tell(report, args.json)
     return report
 
 
