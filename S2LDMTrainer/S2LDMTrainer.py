@@ -11,9 +11,9 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
-from S2LDMTrainerPanel.dependencies import PACKAGES, DependencyError
 from S2LDMTrainerPanel.headless import run_command_line
 from S2LDMTrainerPanel.loss_plots import LossPlots
+from S2LDMTrainerPanel.packages import PACKAGES, DependencyError
 from S2LDMTrainerPanel.run_monitor import Phase, RunError, RunMonitor, RunState
 from S2LDMTrainerPanel.run_process import LIBRARY, Launcher, launch_detached
 from slicer.i18n import tr as _

@@ -6,18 +6,18 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
-from S2LDMTranslatePanel.engine_process import EngineProcess, Start
-from S2LDMTranslatePanel.errors import PanelError
-from S2LDMTranslatePanel.job import JobState, Phase
-from S2LDMTranslatePanel.model_choice import BUNDLED_KIND, FOLDER_KIND, HUB_KIND, KINDS, ModelChoice, ModelFacts
-from S2LDMTranslatePanel.packages import PACKAGES
-from S2LDMTranslatePanel.region_box import place_region, region_of
-from S2LDMTranslatePanel.result_nodes import KIND, RESULT_KIND
+from S2LDMSlicerLib.errors import PanelError
+from S2LDMTranslatePanel.jobs.engine_process import EngineProcess, Start
+from S2LDMTranslatePanel.jobs.job import JobState, Phase
+from S2LDMTranslatePanel.jobs.translation_job import Request, TranslationJob
 from S2LDMTranslatePanel.result_section import AXIAL, VIEWS, ResultSection
-from S2LDMTranslatePanel.sample_data import make_sample, register_sample_data
-from S2LDMTranslatePanel.source_volume import hardened_copy, has_nonlinear_transform, obstacle
+from S2LDMTranslatePanel.scene.region_box import place_region, region_of
+from S2LDMTranslatePanel.scene.result_nodes import KIND, RESULT_KIND
+from S2LDMTranslatePanel.scene.sample_data import make_sample, register_sample_data
+from S2LDMTranslatePanel.scene.source_volume import hardened_copy, has_nonlinear_transform, obstacle
+from S2LDMTranslatePanel.setup.model_choice import BUNDLED_KIND, FOLDER_KIND, HUB_KIND, KINDS, ModelChoice, ModelFacts
+from S2LDMTranslatePanel.setup.packages import PACKAGES
 from S2LDMTranslatePanel.texts import end_text, running_text
-from S2LDMTranslatePanel.translation_job import Request, TranslationJob
 from S2LDMTranslatePanel.translator import Translator
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _

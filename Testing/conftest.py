@@ -12,12 +12,12 @@ import SimpleITK as sitk
 import torch
 from hub_samples import hub_for_client, make_model, write_files
 from hub_server import HubServer
-from S2LDMLib.autoencoder import SyncreticAutoencoder
-from S2LDMLib.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
-from S2LDMLib.denoiser import LatentDenoiser
-from S2LDMLib.phantom import PhantomTriple, make_phantom
+from S2LDMLib.inference.scheduler import LatentScheduler
+from S2LDMLib.model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.denoiser import LatentDenoiser
+from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
-from S2LDMLib.scheduler import LatentScheduler
 from shared_data import SHARED_DATA
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from S2LDMLib.config import (
+from S2LDMLib.errors import InputError
+from S2LDMLib.model.config import (
     PHASES,
     AutoencoderConfig,
     DenoiserConfig,
@@ -23,7 +24,6 @@ from S2LDMLib.config import (
     SchedulerConfig,
     build_config,
 )
-from S2LDMLib.errors import InputError
 
 PRESETS = Path(__file__).parent / "presets"
 AUGMENTATIONS = ("none", "light", "full")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .dependencies import PACKAGES
+from .packages import PACKAGES
 from .run_process import trainer_command, trainer_environment
 
 

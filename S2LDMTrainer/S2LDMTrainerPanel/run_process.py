@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from S2LDMTranslatePanel.slicer_python import library_command, library_environment
+from S2LDMSlicerLib.slicer_python import library_command, library_environment
 
 LIBRARY = "S2LDMTrainerLib"
 LOCK, LOG = "run.lock", "train.log"

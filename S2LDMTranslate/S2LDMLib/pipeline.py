@@ -13,23 +13,23 @@ import SimpleITK as sitk
 import torch
 
 from . import __version__
-from .autoencoder import SyncreticAutoencoder
-from .config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig, load_config, save_config
-from .denoiser import LatentDenoiser
-from .devices import is_out_of_memory, plans
 from .errors import InputError, ModelError, S2LDMError, S2LDMWarning
-from .hub import ModelSource, check_format, push_to_hub, resolve_model
-from .input_checks import check_input
-from .postprocess import postprocess
-from .preprocess import Prepared, preprocess
+from .guard.input_checks import check_input
+from .inference.devices import is_out_of_memory, plans
+from .inference.postprocess import postprocess
+from .inference.preprocess import Prepared, preprocess
+from .inference.scheduler import LatentScheduler
+from .inference.translation import Translation
+from .model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig, load_config, save_config
+from .model.hub import ModelSource, check_format, push_to_hub, resolve_model
+from .model.weights import load_weights, save_weights
+from .networks.autoencoder import SyncreticAutoencoder
+from .networks.denoiser import LatentDenoiser
 from .progress import OnProgress, ProgressReporter
-from .region import Region
-from .scheduler import LatentScheduler
-from .translation import Translation
-from .weights import load_weights, save_weights
+from .volume.region import Region
 
 if TYPE_CHECKING:
-    from .paper_denoiser import PaperDenoiser
+    from .networks.paper_denoiser import PaperDenoiser
 
 DETAILS = ("native", "model")
 
@@ -67,7 +67,7 @@ class S2LDMPipeline:
             on_progress: called with the fraction of a download and the file's name.
 
         Raises:
-            ModelError: see :func:`~S2LDMLib.hub.resolve_model` and :func:`~S2LDMLib.weights.load_weights`.
+            ModelError: see :func:`~S2LDMLib.model.hub.resolve_model` and :func:`~S2LDMLib.model.weights.load_weights`.
         """
         source = resolve_model(model, revision, local_files_only, on_progress)
         folder = source.folder
@@ -148,7 +148,7 @@ class S2LDMPipeline:
     def prepare(
         self, image: sitk.Image, patient: sitk.Image | None = None, region: Region | None = None
     ) -> Prepared:
-        """What the networks see of a volume; arguments as in :func:`~S2LDMLib.preprocess.preprocess`."""
+        """What the networks see of a volume; arguments as in :func:`~S2LDMLib.inference.preprocess.preprocess`."""
         z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
         return preprocess(image, self.config.preprocess, (z, y, x), patient, region, self._reach())
 
@@ -220,7 +220,7 @@ def _denoiser_kind(name: str, folder: Path) -> type[LatentDenoiser] | type[Paper
     if name == "product":
         return LatentDenoiser
     if name == "paper":
-        from .paper_denoiser import PaperDenoiser  # MONAI is slow to import, and the product needs none of it
+        from .networks.paper_denoiser import PaperDenoiser  # MONAI is slow to import, and the product needs none of it
 
         return PaperDenoiser
     raise ModelError(f"{folder}: the denoiser kind {name!r} is unknown; update this program.")

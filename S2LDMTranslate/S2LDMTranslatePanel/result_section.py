@@ -9,13 +9,13 @@ from typing import Any
 import qt
 import slicer
 from S2LDMLib.errors import InputError
+from S2LDMSlicerLib.errors import PanelError
 from slicer.i18n import tr as _
 
-from .compare_view import LEVEL, WINDOW, CompareView
-from .dicom_export import DicomExport, free_folder, request_of
-from .errors import PanelError
-from .packages import ANONYMIZER
-from .result_nodes import comes_from_dicom, export_result, is_result, source_of
+from .compare.compare_view import LEVEL, WINDOW, CompareView
+from .jobs.dicom_export import DicomExport, free_folder, request_of
+from .scene.result_nodes import comes_from_dicom, export_result, is_result, source_of
+from .setup.packages import ANONYMIZER
 from .translator import Translator
 
 AXIAL, THREE = "Axial", "Axial, coronal and sagittal"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from .dicom_export import DicomExportJob
-from .job import JobState, Phase
-from .translation_job import TranslationJob
+from .jobs.dicom_export import DicomExportJob
+from .jobs.job import JobState, Phase
+from .jobs.translation_job import TranslationJob
 from .translator import Translator
 
 

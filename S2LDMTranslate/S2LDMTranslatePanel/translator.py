@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from S2LDMSlicerLib.errors import PanelError
 
-from .dicom_export import DicomExport
-from .download_job import DownloadJob
-from .engine_process import EngineProcess, Start
-from .errors import PanelError
-from .job import Job, JobState, Phase
-from .result_nodes import add_deviation, add_result, is_result
-from .source_volume import copy_of, has_nonlinear_transform, obstacle
-from .translation_job import Request, TranslationJob
+from .jobs.dicom_export import DicomExport
+from .jobs.download_job import DownloadJob
+from .jobs.engine_process import EngineProcess, Start
+from .jobs.job import Job, JobState, Phase
+from .jobs.translation_job import Request, TranslationJob
+from .scene.result_nodes import add_deviation, add_result, is_result
+from .scene.source_volume import copy_of, has_nonlinear_transform, obstacle
 
 END_WAIT_S = 2.0
 

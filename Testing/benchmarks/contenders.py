@@ -23,11 +23,11 @@ import torch
 from monai.inferers import LatentDiffusionInferer, SlidingWindowInferer
 from monai.networks.schedulers import DDIMScheduler
 from monai_networks import monai_autoencoder, monai_denoiser
-from S2LDMLib.devices import plans
+from S2LDMLib.inference.devices import plans
+from S2LDMLib.inference.sampler import initial_noise
+from S2LDMLib.inference.translation import Translation
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.progress import ProgressReporter
-from S2LDMLib.sampler import initial_noise
-from S2LDMLib.translation import Translation
 from torch import Tensor, nn
 
 SEED, PHASE = 0, 0

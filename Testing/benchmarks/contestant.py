@@ -18,7 +18,7 @@ import torch
 from contenders import CONTENDERS, Triple, prepare
 from machine import peak_gpu_gb, peak_rss_gb, timed
 from networks import load_networks
-from S2LDMLib.devices import choose_device
+from S2LDMLib.inference.devices import choose_device
 
 SMALLEST = 64  # voxels
 

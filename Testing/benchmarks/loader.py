@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import torch
-from S2LDMLib.config import PreprocessConfig
-from S2LDMLib.preprocess import normalise
+from S2LDMLib.inference.preprocess import normalise
+from S2LDMLib.model.config import PreprocessConfig
 from S2LDMTrainerLib.data import Case, load_cases
 from torch import Tensor
 

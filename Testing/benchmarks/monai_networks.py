@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from monai.networks.blocks import Convolution
-from S2LDMLib.autoencoder import SyncreticAutoencoder
-from S2LDMLib.config import AutoencoderConfig
-from S2LDMLib.denoiser import EPSILON, Block, ChannelNorm, LatentDenoiser
+from S2LDMLib.model.config import AutoencoderConfig
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.denoiser import EPSILON, Block, ChannelNorm, LatentDenoiser
 from torch import Tensor, nn
 
 Triple = tuple[int, int, int]

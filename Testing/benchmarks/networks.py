@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import torch
-from S2LDMLib.autoencoder import SyncreticAutoencoder
-from S2LDMLib.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
-from S2LDMLib.denoiser import LatentDenoiser
-from S2LDMLib.paper_denoiser import PaperDenoiser
-from S2LDMLib.phantom import make_phantom
+from S2LDMLib.inference.preprocess import normalise
+from S2LDMLib.inference.scheduler import LatentScheduler
+from S2LDMLib.model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.denoiser import LatentDenoiser
+from S2LDMLib.networks.paper_denoiser import PaperDenoiser
+from S2LDMLib.phantom.scan import make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
-from S2LDMLib.preprocess import normalise
-from S2LDMLib.scheduler import LatentScheduler
 from torch import nn
 
 Size = tuple[int, int, int]

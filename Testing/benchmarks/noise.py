@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.noise import noise_for_model
+from S2LDMLib.guard.coarse_scan import survey
+from S2LDMLib.guard.noise import noise_for_model
 from S2LDMLib.pipeline import S2LDMPipeline
-from S2LDMLib.survey import survey
 
 BODY_HU = -500
 SOFT_HU = (0, 110)

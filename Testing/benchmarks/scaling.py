@@ -18,7 +18,7 @@ from typing import Any
 
 from machine import describe, tell
 from networks import parse_size
-from S2LDMLib.devices import choose_device
+from S2LDMLib.inference.devices import choose_device
 
 SIZES = ("256x256x16", "256x256x32", "256x256x64", "512x512x48", "512x512x160")
 STAGES = ("encode", "translate", "decode")

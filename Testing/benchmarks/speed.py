@@ -27,7 +27,7 @@ import torch
 from contenders import CONTENDERS
 from machine import describe, tell
 from networks import Size, load_networks, parse_size, phantom_ncct, save_network_input
-from S2LDMLib.devices import choose_device, choose_dtype
+from S2LDMLib.inference.devices import choose_device, choose_dtype
 
 SIZES = ("256x256x64", "512x512x48", "512x512x160")
 REFERENCE, SHIPPED = "ours_fp32", "ours_shipped"

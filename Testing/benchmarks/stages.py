@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from machine import matrix_rate, peak_gpu_gb, peak_rss_gb, timed
 from networks import Size, load_networks, parse_size
-from S2LDMLib.denoiser import LatentDenoiser
-from S2LDMLib.devices import Plan, plans
+from S2LDMLib.inference.devices import Plan, plans
+from S2LDMLib.inference.translation import Translation
+from S2LDMLib.networks.denoiser import LatentDenoiser
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.progress import ProgressReporter
-from S2LDMLib.translation import Translation
 from torch.utils.flop_counter import FlopCounterMode
 
 WARM_UP_SLICES = 8

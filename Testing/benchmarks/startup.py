@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import SimpleITK as sitk
-from S2LDMLib.phantom import make_phantom
+from S2LDMLib.phantom.scan import make_phantom
 
 MODULES = ("numpy", "SimpleITK", "torch", "monai", "safetensors", "huggingface_hub")
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from S2LDMLib.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
 from S2LDMTrainerLib.method.syncretic_step import SyncreticStep
 from S2LDMTrainerLib.recipe import Recipe, load_preset
 from S2LDMTrainerLib.training.autoencoder_stage import AutoencoderStage

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.config import PHASES
-from S2LDMLib.phantom import make_phantom
+from S2LDMLib.model.config import PHASES
+from S2LDMLib.phantom.scan import make_phantom
 
 
 def main() -> int:

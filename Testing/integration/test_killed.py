@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from dicom_maker import ct_array, write_series
 from kinds import PROVENANCE
-from S2LDMLib.dicom.series import find_series
-from S2LDMLib.volume_io import write_volume
+from S2LDMLib.dicom.reading.series import find_series
+from S2LDMLib.volume.files import write_volume
 from tools import files
 
 SLICES = 120

@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 from pacs import Pacs
 from readers import difference, read_with_dcm2niix, read_with_gdcm, read_with_pydicom, read_with_slicer
-from S2LDMLib.dicom.series import find_series, list_series
+from S2LDMLib.dicom.reading.series import find_series, list_series
 from tools import files
 from validators import dciodvfy_errors, dicom_validator_errors
 

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from S2LDMLib.config import PHASES
 from S2LDMLib.errors import InputError
+from S2LDMLib.model.config import PHASES
 
 from ..data import KINDS, TRAIN, VALIDATION, Case, load_cases
 from ..scoring.rois import Roi, read_rois, roi_mask
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    from S2LDMLib.volume_io import check_output_path
+    from S2LDMLib.volume.files import check_output_path
 
     for path, suffix in ((args.json, ".json"), (args.html, ".html")):
         if path:

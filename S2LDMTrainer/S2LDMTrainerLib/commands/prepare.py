@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from S2LDMLib.config import PHASES
 from S2LDMLib.errors import InputError
+from S2LDMLib.model.config import PHASES
 
 if TYPE_CHECKING:
     from S2LDMLib.progress import Progress

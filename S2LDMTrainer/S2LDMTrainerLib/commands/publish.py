@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     """Check the model, write its card, upload both."""
     from S2LDMLib.errors import Cancelled
-    from S2LDMLib.weights import README_FILE, REQUIRED_FILES
+    from S2LDMLib.model.weights import README_FILE, REQUIRED_FILES
 
     from ..publishing.publish import Request, draft, upload
 

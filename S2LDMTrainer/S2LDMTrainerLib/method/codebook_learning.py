@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from accelerate import Accelerator
-from S2LDMLib.codebook import Codebook
+from S2LDMLib.networks.codebook import Codebook
 from torch import Tensor, nn
 
 DEAD_PART = 0.01  # of the average count: a code below it is drawn again

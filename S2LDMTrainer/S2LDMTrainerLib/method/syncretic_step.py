@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from S2LDMLib.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
 from torch import Tensor, nn
 
 from ..recipe import AutoencoderTraining

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.config import PHASES
 from S2LDMLib.errors import InputError
-from S2LDMLib.phantom import LABELS, make_phantom
+from S2LDMLib.model.config import PHASES
+from S2LDMLib.phantom.scan import make_phantom
+from S2LDMLib.phantom.tissues import LABELS
 
 from .case_store import Built, write_case
 from .pair_checks import Doubts, read_ct

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from S2LDMLib.config import PHASES
+from S2LDMLib.model.config import PHASES
 
 WINDOW_HU = (-200, 200)  # W400/L0
 

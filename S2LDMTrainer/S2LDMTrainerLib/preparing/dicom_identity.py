@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from S2LDMLib.dicom.files import deeper_files, direct_files
-from S2LDMLib.dicom.headers import read_header
+from S2LDMLib.dicom.reading.files import deeper_files, direct_files
+from S2LDMLib.dicom.reading.headers import read_header
 from S2LDMLib.errors import InputError
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.body import body_box
-from S2LDMLib.contrast_guard import already_enhanced
 from S2LDMLib.errors import InputError
-from S2LDMLib.input_checks import check_input
-from S2LDMLib.volume_io import read_volume
+from S2LDMLib.guard.contrast import already_enhanced
+from S2LDMLib.guard.input_checks import check_input
+from S2LDMLib.volume.body import body_box
+from S2LDMLib.volume.files import read_volume
 
 from .dicom_identity import dicom_identity
 from .sources import Source

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.body import body_mask
+from S2LDMLib.volume.body import body_mask
 
 from .registration import Quality
 

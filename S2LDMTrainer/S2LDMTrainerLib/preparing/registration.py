@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.body import body_mask
 from S2LDMLib.errors import InputError
+from S2LDMLib.volume.body import body_mask
 
 from .volumes import AIR_HU, MAX_HU
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from S2LDMLib.config import PHASES
 from S2LDMLib.errors import InputError
-from S2LDMLib.volume_io import INPUT_SUFFIXES
+from S2LDMLib.model.config import PHASES
+from S2LDMLib.volume.files import INPUT_SUFFIXES
 
 from .dicom_identity import dicom_identity
 

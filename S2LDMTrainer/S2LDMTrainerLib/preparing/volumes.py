@@ -1,7 +1,7 @@
 """Volumes for preparation: read into int16 HU and LPS order, averaged and resampled as the engine does it.
 
 A translation averages thin voxels into one of about the working spacing and interpolates only what is then still far
-from it (:mod:`S2LDMLib.preprocess`); training volumes are made by the same rule.
+from it (:mod:`S2LDMLib.inference.preprocess`); training volumes are made by the same rule.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.config import PreprocessConfig
 from S2LDMLib.errors import InputError
-from S2LDMLib.volume_io import read_volume
+from S2LDMLib.model.config import PreprocessConfig
+from S2LDMLib.volume.files import read_volume
 
 AIR_HU = -1024
 MAX_HU = 3071

@@ -15,8 +15,8 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from S2LDMLib.errors import InputError
-from S2LDMLib.hub import check_upload, find_repository, push_to_hub
-from S2LDMLib.weights import README_FILE, REQUIRED_FILES
+from S2LDMLib.model.hub import check_upload, find_repository, push_to_hub
+from S2LDMLib.model.weights import README_FILE, REQUIRED_FILES
 
 from .card_scores import read_scores
 from .model_card import CardFacts, complete_card, front_matter, is_generated, write_card

@@ -1,7 +1,7 @@
 """What a model is measured against: no translation at all, its autoencoder alone, and the best it could do.
 
-All of them pass through the very code that ships (:class:`~S2LDMLib.translation.Translation`, ``postprocess``); only
-the latent that the sampler would give is another one.
+All of them pass through the very code that ships (:class:`~S2LDMLib.inference.translation.Translation`,
+``postprocess``); only the latent that the sampler would give is another one.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.devices import CPU_TILE_BYTES, Plan, choose_device, choose_dtype
+from S2LDMLib.inference.devices import CPU_TILE_BYTES, Plan, choose_device, choose_dtype
+from S2LDMLib.inference.postprocess import postprocess
+from S2LDMLib.inference.preprocess import Prepared
+from S2LDMLib.inference.translation import Translation
 from S2LDMLib.pipeline import S2LDMPipeline
-from S2LDMLib.postprocess import postprocess
-from S2LDMLib.preprocess import Prepared
 from S2LDMLib.progress import ProgressReporter
-from S2LDMLib.translation import Translation
 from torch import Tensor
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from S2LDMLib.body import body_mask
+from S2LDMLib.volume.body import body_mask
 
 from ..data import Case
 
@@ -33,7 +33,7 @@ class Regions:
 
     Attributes:
         volume: voxels that both scans measured; each of the others is a part of it.
-        body: the patient without the table (:func:`S2LDMLib.body.body_mask` of the NCCT).
+        body: the patient without the table (:func:`S2LDMLib.volume.body.body_mask` of the NCCT).
         soft_core: 0 < smoothed NCCT < 110 HU, less 2 pixels in the plane: soft tissue away from fat, gas and bone,
             whose interfaces are where breathing and not the model decides.
         enhanced: the part of the soft core whose real enhancement, smoothed, is above 30 HU.

@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.preview import compare_picture
+from S2LDMLib.volume.preview import compare_picture
 
 from ..data import Case
 from .evaluation import BASELINES, PhaseScores

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
-from S2LDMLib.autoencoder import SyncreticAutoencoder
-from S2LDMLib.preprocess import normalise
+from S2LDMLib.inference.preprocess import normalise
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
 from torch import Tensor, nn
 
 from ..data import Case

@@ -17,11 +17,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from S2LDMLib.autoencoder import SyncreticAutoencoder
-from S2LDMLib.denoiser import LatentDenoiser
 from S2LDMLib.errors import InputError
-from S2LDMLib.paper_denoiser import PaperDenoiser
-from S2LDMLib.scheduler import LatentScheduler
+from S2LDMLib.inference.scheduler import LatentScheduler
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.denoiser import LatentDenoiser
+from S2LDMLib.networks.paper_denoiser import PaperDenoiser
 from torch import Tensor, nn
 
 from ..data import Case

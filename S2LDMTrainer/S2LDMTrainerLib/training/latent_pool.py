@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from S2LDMLib.autoencoder import SyncreticAutoencoder
-from S2LDMLib.preprocess import normalise
+from S2LDMLib.inference.preprocess import normalise
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
 from torch import Tensor
 
 from ..recipe import Recipe

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import gather_object
-from S2LDMLib.devices import choose_dtype
 from S2LDMLib.errors import InputError, S2LDMError
+from S2LDMLib.inference.devices import choose_dtype
 from torch import Tensor, nn
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}

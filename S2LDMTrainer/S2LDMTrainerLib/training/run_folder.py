@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from S2LDMLib.config import save_config
 from S2LDMLib.errors import InputError
+from S2LDMLib.model.config import save_config
 
 from ..recipe import Recipe, read_recipe
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from S2LDMLib.config import PreprocessConfig
 from S2LDMLib.errors import InputError
+from S2LDMLib.model.config import PreprocessConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 

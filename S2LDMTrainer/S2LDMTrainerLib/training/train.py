@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 from S2LDMLib import __version__
-from S2LDMLib.config import AutoencoderConfig, load_config
-from S2LDMLib.devices import DTYPES
 from S2LDMLib.errors import Cancelled, InputError
+from S2LDMLib.inference.devices import DTYPES
+from S2LDMLib.model.config import AutoencoderConfig, load_config
+from S2LDMLib.model.weights import load_weights
 from S2LDMLib.pipeline import S2LDMPipeline
-from S2LDMLib.weights import load_weights
 
 from ..data import TRAIN, VALIDATION, Case, load_cases
 from ..recipe import Recipe

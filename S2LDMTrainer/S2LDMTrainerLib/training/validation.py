@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.autoencoder import SyncreticAutoencoder
-from S2LDMLib.config import ModelConfig
-from S2LDMLib.denoiser import LatentDenoiser
 from S2LDMLib.errors import S2LDMWarning
-from S2LDMLib.paper_denoiser import PaperDenoiser
+from S2LDMLib.inference.scheduler import LatentScheduler
+from S2LDMLib.model.config import ModelConfig
+from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.denoiser import LatentDenoiser
+from S2LDMLib.networks.paper_denoiser import PaperDenoiser
 from S2LDMLib.pipeline import S2LDMPipeline
-from S2LDMLib.preview import compare_picture
-from S2LDMLib.scheduler import LatentScheduler
+from S2LDMLib.volume.preview import compare_picture
 
 from ..data import Case
 from ..recipe import Recipe

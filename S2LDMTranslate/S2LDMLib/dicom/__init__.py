@@ -1,1 +1,1 @@
-"""DICOM in and out: a CT series of any folder as a volume in HU, and a synthetic series no one can mistake."""
+"""DICOM in (``reading``) and out (``writing``): a CT series as a volume in HU, and a synthetic series that says so."""

@@ -1,8 +1,1 @@
-"""Procedural abdominal CT phantom: registered NCCT, arterial and venous volumes from a seed."""
-
-from __future__ import annotations
-
-from .scan import PhantomTriple, make_phantom
-from .tissues import LABELS
-
-__all__ = ["LABELS", "PhantomTriple", "make_phantom"]
+"""Procedural abdominal CT phantom: registered NCCT, arterial and venous volumes from a seed. Imports no other wing."""

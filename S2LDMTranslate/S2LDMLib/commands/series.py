@@ -1,0 +1,44 @@
+"""``s2ldm series FOLDER``: what image series a DICOM folder holds, to choose one from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..dicom.reading.choice import SeriesSummary
+
+
+def add_series(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("input", metavar="FOLDER", help="a folder of DICOM files, or a DICOMDIR")
+    parser.add_argument("--json", action="store_true", help="print the series as JSON")
+    parser.set_defaults(command=_series)
+
+
+def _series(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
+    from ..dicom.reading.series import list_series
+
+    found = list_series(args.input)
+    if args.json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        print("\n\n".join(map(_paragraph, found)))
+    return 0
+
+
+def _paragraph(one: SeriesSummary) -> str:
+    """The UID on a line of its own, ready to be copied."""
+    about = [
+        f"series {one.number}" if one.number is not None else "",
+        one.description or "no description",
+        one.modality,
+        f"{one.slices} slices",
+        f"phase: {one.phase_hint} (by its descriptions)" if one.phase_hint else "",
+        "synthetic" if one.synthetic else "",
+        f"not usable: {one.problem}" if one.problem else "",
+    ]
+    return f"{one.uid or '(no UID)'}\n  {', '.join(filter(None, about))}"

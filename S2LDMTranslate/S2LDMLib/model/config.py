@@ -1,0 +1,175 @@
+"""The configuration of a model: frozen dataclasses that are saved as JSON beside the weights.
+
+``config.json`` holds :class:`ModelConfig`; ``autoencoder/``, ``denoiser/`` and ``scheduler/`` hold one of the others
+each. Reading is strict: an unknown, missing or wrongly typed field is an error, so that a model made by a newer
+version is never half understood.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ..errors import ModelError
+
+FORMAT_VERSION = 1
+PHASES = ("arterial", "venous")
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """How a volume in HU becomes the network's input.
+
+    window, level: HU; values outside ``level +- window / 2`` are clipped for the network (paper: 400, 0).
+    range: what the ends of the window become (paper: -1, 1). With 0 at the lower end, air is what a
+        convolution's zero padding looks like.
+    spacing: working spacing in mm (x, y, z), or None for the input's own.
+    spacing_tolerance: an axis whose spacing differs from the working one by less than this fraction is left alone.
+    margin: air kept around the patient in the axial plane, mm.
+    """
+
+    window: float = 400.0
+    level: float = 0.0
+    range: tuple[float, float] = (-1.0, 1.0)
+    spacing: tuple[float, float, float] | None = None
+    spacing_tolerance: float = 0.15
+    margin: float = 16.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a model is: its phases, its preprocessing, and where it comes from (``provenance``, free text by key).
+
+    residual_decode: the decoder gives back what was encoded, NCCT and CECT alike, so that D(z) - D(z_n) is the
+        enhancement and can be added to the NCCT (``native`` detail). False for the paper's decoder, which makes a CECT
+        of either.
+    """
+
+    format_version: int = FORMAT_VERSION
+    name: str = "S2LDM"
+    phases: tuple[str, ...] = PHASES
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    residual_decode: bool = True
+    provenance: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Syncretic autoencoder. Strides are (z, y, x) per level; CT slices are thick, so z often keeps its resolution.
+
+    channels: per level; none at all for a model that works on the voxels themselves (pixel regression, a baseline).
+    kernel_z: extent of the convolutions along z where they do not stride (1: slice by slice, 3: volumetric).
+    num_embeddings: size of the codebook; 0 for a model without one.
+    """
+
+    channels: tuple[int, ...] = (128, 256)
+    strides: tuple[tuple[int, int, int], ...] = ((2, 2, 2), (2, 2, 2))
+    kernel_z: int = 3
+    residual_units: int = 2
+    latent_channels: int = 8
+    num_embeddings: int = 8192
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Latent denoiser.
+
+    kind: ``product`` is :class:`~S2LDMLib.networks.denoiser.LatentDenoiser`; ``paper`` is MONAI's DiffusionModelUNet.
+    context: axial slices that one output slice sees (product).
+    window: latent size (z, y, x) of the training crops; the paper kind runs in windows of this size.
+    """
+
+    kind: str = "product"
+    channels: tuple[int, ...] = (64, 80, 112, 128)
+    context: int = 5
+    embedding: int = 64
+    window: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """Noise schedule and sampler.
+
+    prediction: ``sample`` (x0, product) or ``epsilon`` (paper).
+    zero_terminal_snr: the last training step is pure noise, so that sampling can start there.
+    start: where sampling begins, as a part of the noise steps: 1 is pure noise. The paper's sampler, which knows the
+        NCCT only by its noised latent, forgets the patient there; with less it keeps more of the NCCT.
+    steps: sampling steps by default.
+    """
+
+    prediction: str = "sample"
+    schedule: str = "scaled_linear_beta"
+    train_timesteps: int = 1000
+    beta_start: float = 0.0015
+    beta_end: float = 0.0195
+    zero_terminal_snr: bool = True
+    start: float = 1.0
+    steps: int = 1
+
+
+def save_config(config: Any, file: Path) -> None:
+    """Write a configuration as JSON: to a temporary name first, then renamed."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, file)
+
+
+def load_config(cls: type[Config], file: Path) -> Config:
+    """Read a configuration of the given class.
+
+    Raises:
+        ModelError: the file is missing, is not JSON, or its fields are not exactly those of ``cls``.
+    """
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"The model has no {file.parent.name}/{file.name}: get the whole model folder.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read as JSON ({error}): get the model again.") from None
+    return build_config(cls, data, str(file))
+
+
+def build_config(cls: type[Config], data: Any, where: str) -> Config:
+    """Turn what JSON gave into a configuration; ``where`` is named in errors.
+
+    Raises:
+        ModelError: a field is unknown, missing or of the wrong type.
+    """
+    if not isinstance(data, dict):
+        raise ModelError(f"{where}: an object is expected, not {type(data).__name__}.")
+    hints = get_type_hints(cls)
+    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if set(data) != names:
+        unknown, missing = sorted(set(data) - names), sorted(names - set(data))
+        raise ModelError(f"{where}: unknown fields {unknown}, missing fields {missing}; is it of another version?")
+    return cls(**{name: _convert(hints[name], data[name], f"{where}: {name}") for name in names})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (UnionType, Union):
+        return None if value is None else _convert(next(a for a in args if a is not type(None)), value, where)
+    if dataclasses.is_dataclass(hint):
+        return build_config(hint, value, where)  # type: ignore[arg-type]
+    if origin is tuple:
+        if not isinstance(value, list) or (args[-1] is not Ellipsis and len(value) != len(args)):
+            length = "" if args[-1] is Ellipsis else f" of {len(args)}"
+            raise ModelError(f"{where} must be a list{length}, not {value!r}.")
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        return tuple(_convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ModelError(f"{where} must be an object, not {value!r}.")
+        return {str(key): _convert(args[1], item, f"{where}: {key}") for key, item in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise ModelError(f"{where} must be of type {hint.__name__}, not {value!r}.")
+    return value

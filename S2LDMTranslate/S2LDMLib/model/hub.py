@@ -1,0 +1,406 @@
+"""Where a model comes from: the bundled demo, a local folder, or a repository on the Hugging Face Hub.
+
+Downloads go through ``huggingface_hub``, which keeps the cache, continues broken transfers and honours
+HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and HF_TOKEN. Only the files of the model folder are ever requested: a
+pickle or a script in a repository stays there. Whatever the client raises reaches the user as one sentence of
+what is wrong and one of what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ..errors import DownloadError, ModelError, S2LDMError
+from .config import FORMAT_VERSION
+from .hub_errors import explain
+from .weights import (
+    CONFIG_FILES,
+    HOW_TO_CONVERT,
+    PICKLE_SUFFIXES,
+    README_FILE,
+    REQUIRED_FILES,
+    WEIGHT_FILES,
+    one_line,
+    weights_digest,
+)
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+BUNDLED = "bundled"
+
+Progress = Callable[[float, str], None]
+
+# The extension keeps the demo among its resources; a pip wheel can only carry what lies inside the package.
+_BUNDLED_FOLDERS = (
+    Path(__file__).parents[2] / "Resources" / "Models" / "demo",
+    Path(__file__).parents[1] / "bundled" / "demo",
+)
+HUB_NAME = re.compile(r"(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?", re.ASCII)
+_COMMIT_HASH = re.compile(r"[0-9a-f]{40}")
+INFO_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that lies on this disk, and what it is called in provenance records.
+
+    Attributes:
+        folder: local folder holding the model files.
+        model_id: "bundled", the folder's path or the Hub repository id.
+        revision: commit hash of the Hub snapshot, or the ``weights_digest`` of a local folder.
+    """
+
+    folder: Path
+    model_id: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class HubRepository:
+    """A repository that exists on the Hub: whether it is private, and the text of its README if it has one."""
+
+    private: bool
+    card: str | None
+
+
+def resolve_model(
+    model: str | Path,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    on_progress: Progress | None = None,
+) -> ModelSource:
+    """Find a model, downloading it if it is on the Hub and not in the cache yet.
+
+    Args:
+        model: "bundled", an existing folder, or a Hub repository "owner/name" or "owner/name@revision".
+            An existing folder wins over a repository of the same name.
+        revision: branch, tag or commit hash of a repository ("main" if None); for a folder, the digest that
+            it must have. A cached model given by its full commit hash needs no network.
+        local_files_only: use the cache only, as HF_HUB_OFFLINE=1 does.
+        on_progress: called during a download with the fraction of all bytes (0 to 1) and the file's name. An
+            exception that it raises, such as ``Cancelled``, ends the download.
+
+    Returns:
+        The complete and checked model folder.
+
+    Raises:
+        ModelError: there is no such model, or it is incomplete, pickled or of an unknown format.
+        DownloadError: the Hub, the network, a permission or the disk is in the way.
+    """
+    if model == BUNDLED:
+        folder = next((folder for folder in _BUNDLED_FOLDERS if folder.is_dir()), None)
+        if folder is None:
+            raise ModelError(
+                "This installation has no bundled model. Install it again or give another model."
+            )
+        return _resolve_folder(folder, BUNDLED, revision)
+    folder = Path(os.path.expanduser(model))
+    if folder.is_dir():
+        return _resolve_folder(folder, str(folder), revision)
+    if folder.exists():
+        raise ModelError(
+            f"{folder} is a file and not a model folder. Give the folder that holds config.json."
+        )
+    name = HUB_NAME.fullmatch(model) if isinstance(model, str) else None
+    if name is None:
+        raise ModelError(
+            f"There is no model folder {folder}. "
+            f"Give an existing folder, a Hub repository as owner/name, or '{BUNDLED}'."
+        )
+    if revision and name["revision"] and revision != name["revision"]:
+        raise ModelError(
+            f"Two revisions of {name['repo_id']} are given, {name['revision']} and {revision}. Give only one."
+        )
+    revision = revision or name["revision"] or "main"
+    return _resolve_repo(name["repo_id"], revision, local_files_only, on_progress or (lambda *_: None))
+
+
+def check_format(folder: Path) -> None:
+    """Check that a folder is a complete model of a format that this version reads; weights are not opened.
+
+    Args:
+        folder: a model folder.
+
+    Raises:
+        ModelError: config.json is missing, is not valid JSON or names an unknown format_version; or another
+            file of the model is missing.
+    """
+    _check_version(folder)
+    present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    check_complete(present, str(folder))
+    for name in CONFIG_FILES:
+        _read_json(folder / name)
+
+
+def check_upload(folder: Path) -> None:
+    """Check that a folder is a complete model without pickles, as :func:`push_to_hub` asks for.
+
+    Raises:
+        ModelError: the folder is incomplete or holds pickles.
+    """
+    check_format(folder)
+    pickles = [path.name for path in folder.rglob("*") if path.suffix.lower() in PICKLE_SUFFIXES]
+    if pickles:
+        raise ModelError(f"{folder} holds pickles ({', '.join(sorted(pickles))}). Remove them first.")
+
+
+def push_to_hub(
+    folder: Path,
+    repo_id: str,
+    private: bool = True,
+    commit_message: str = "Upload S2LDM model",
+    token: str | None = None,
+    card: str | None = None,
+) -> str:
+    """Upload a model folder to the Hub as one commit, making the repository if there is none.
+
+    Args:
+        folder: a complete model folder; only the model's files and its README are uploaded.
+        repo_id: target repository, "owner/name".
+        private: visibility of a new repository; an existing one keeps its own.
+        commit_message: first line of the commit.
+        token: access token with write permission; HF_TOKEN or the stored log-in if None.
+        card: text of the README to upload instead of the folder's own, which stays as it is.
+
+    Returns:
+        The commit hash, which pins this very model as ``owner/name@hash``.
+
+    Raises:
+        ModelError: the folder is incomplete or holds pickles, or the Hub does not take the card.
+        DownloadError: the Hub, the network or a permission is in the way.
+    """
+    folder = Path(folder)
+    check_upload(folder)
+    hub = hub_client()
+    try:
+        api = hub.HfApi(token=token)
+        if card is not None:
+            _check_card(hub, card)  # before a repository is made that would stay empty
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        with ExitStack() as opened:
+            # One commit, so that every revision is a whole model; open files, because their transfer is plain
+            # HTTP, which every Hub-compatible server takes.
+            contents = {
+                name: opened.enter_context((folder / name).open("rb"))
+                for name in (*REQUIRED_FILES, README_FILE)
+                if (folder / name).is_file()
+            }
+            if card is not None:
+                contents[README_FILE] = card.encode()
+            additions = [hub.CommitOperationAdd(name, content) for name, content in contents.items()]
+            return api.create_commit(repo_id, additions, commit_message=commit_message).oid
+    except S2LDMError:
+        raise
+    except Exception as error:
+        raise explain(error, repo_id, "upload") from error
+
+
+def find_repository(repo_id: str, token: str | None = None) -> HubRepository | None:
+    """Look up what a model repository holds already, before something is uploaded to it.
+
+    Args:
+        repo_id: the repository, "owner/name".
+        token: access token; HF_TOKEN or the stored log-in if None.
+
+    Returns:
+        None if there is no such repository.
+
+    Raises:
+        ModelError: the name is not one of the Hub.
+        DownloadError: the Hub, the network or a permission is in the way.
+    """
+    hub = hub_client()
+    try:
+        info = hub.HfApi(token=token).model_info(repo_id, timeout=INFO_TIMEOUT_S)
+        if README_FILE not in {sibling.rfilename for sibling in info.siblings or ()}:
+            return HubRepository(bool(info.private), None)
+        silent = silent_bar(lambda _: None)
+        card = hub.hf_hub_download(repo_id, README_FILE, revision=info.sha, token=token, tqdm_class=silent)
+        text = Path(card).read_text(encoding="utf-8-sig", errors="replace")
+        return HubRepository(bool(info.private), text)
+    except Exception as error:
+        # Who has no token is told 401 for a repository that there is not, and needs a token in either case.
+        if isinstance(error, hub.errors.RepositoryNotFoundError) and error.response.status_code == 404:
+            return None
+        raise explain(error, repo_id, "upload") from error
+
+
+def _check_card(hub: ModuleType, card: str) -> None:
+    try:
+        hub.ModelCard(card).validate()
+    except ValueError as error:
+        reasons = "; ".join(line.strip("- .") for line in str(error).splitlines() if line.strip("- ."))
+        raise ModelError(f"The Hub does not take the model card ({reasons}). Correct its front matter.") from error
+
+
+def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelSource:
+    check_format(folder)
+    digest = weights_digest(folder)
+    if revision not in (None, digest):
+        raise ModelError(
+            f"The model in {folder} has revision {digest} and not {revision}. "
+            "Leave the revision out or give the folder that was meant."
+        )
+    return ModelSource(folder, model_id, digest)
+
+
+def _resolve_repo(repo_id: str, revision: str, offline: bool, on_progress: Progress) -> ModelSource:
+    try:
+        folder = _snapshot(hub_client(), repo_id, revision, offline, on_progress)
+    except S2LDMError:
+        raise
+    except Exception as error:
+        raise explain(error, repo_id, "download", revision) from error
+    check_format(folder)
+    return ModelSource(folder, repo_id, folder.name)
+
+
+def _snapshot(hub: ModuleType, repo_id: str, revision: str, offline: bool, on_progress: Progress) -> Path:
+    """Return the snapshot folder of a revision, named after its commit, from the cache or the Hub."""
+    import httpx2
+
+    cached = _cached_snapshot(hub, repo_id, revision)
+    if cached and _COMMIT_HASH.fullmatch(revision):
+        return cached
+    if offline or hub.constants.is_offline_mode():
+        if cached:
+            return cached
+        raise DownloadError(
+            f"Offline mode is on and the cache {hub.constants.HF_HUB_CACHE} lacks {repo_id} ({revision}). "
+            "Download it once without HF_HUB_OFFLINE or local_files_only, or give a model folder."
+        )
+    try:
+        info = hub.HfApi().model_info(
+            repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S
+        )
+    except (httpx2.TransportError, hub.errors.HfHubHTTPError) as error:
+        response = getattr(error, "response", None)
+        if not cached or (response is not None and response.status_code < 500):
+            raise
+        logging.getLogger(__name__).warning("The Hub is out of reach; using %s from the cache.", repo_id)
+        return cached
+    return _download(hub, info, repo_id, revision, on_progress)
+
+
+def _cached_snapshot(hub: ModuleType, repo_id: str, revision: str) -> Path | None:
+    """Return the cached snapshot folder of a revision if all its required files are there."""
+    found = [hub.try_to_load_from_cache(repo_id, name, revision=revision) for name in REQUIRED_FILES]
+    return Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
+
+
+def _download(hub: ModuleType, info: ModelInfo, repo_id: str, revision: str, on_progress: Progress) -> Path:
+    """Fetch the model's files of one commit; the format is known before the weights are requested."""
+    sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
+    check_complete(sizes, f"{repo_id} at {revision}")
+    silent = silent_bar(lambda _: None)
+    # Asked by name, the cache notes which commit the branch or tag is, for later use offline.
+    for asked in (revision, info.sha):
+        config = hub.hf_hub_download(repo_id, CONFIG_FILES[0], revision=asked, tqdm_class=silent)
+    folder = Path(config).parent
+    _check_version(folder)
+    wanted = [name for name in (*CONFIG_FILES, README_FILE, *WEIGHT_FILES) if name in sizes]
+    total = max(1, sum(sizes[name] for name in wanted))
+    done = 0
+    for name in wanted:
+
+        def report(count: int, name: str = name, done: int = done) -> None:
+            on_progress(min(done + count, total) / total, name)
+
+        report(0)
+        hub.hf_hub_download(repo_id, name, revision=info.sha, tqdm_class=silent_bar(report))
+        done += sizes[name]
+    on_progress(1.0, wanted[-1])
+    return folder
+
+
+def silent_bar(report: Callable[[int], None]) -> type:
+    """Return a class that the client takes for a tqdm progress bar and that reports the bytes so far."""
+
+    class SilentBar:
+        n = 0
+
+        def __init__(self, *_args: object, **_kwargs: object) -> None:
+            pass
+
+        def __enter__(self) -> SilentBar:
+            return self
+
+        def set_postfix_str(self, *_args: object, **_kwargs: object) -> None:
+            pass
+
+        __exit__ = set_transfer_postfix_str = set_postfix_str
+
+        def update(self, count: float | None = 1) -> None:
+            self.n += int(count or 0)
+            report(self.n)
+
+        def update_transfer(self, count: float | None = 1) -> None:
+            """Ignore the bytes on the wire: they are the same bytes that update() counts when written."""
+
+    return SilentBar
+
+
+def hub_client() -> ModuleType:
+    """Import the Hub client, with its usage reporting off."""
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+    except ImportError as error:
+        raise DownloadError(
+            "The package huggingface_hub is missing. Install it with: pip install 'huggingface_hub>=2'."
+        ) from error
+    # The variable HF_HUB_DISABLE_TELEMETRY would come too late where other code has imported the client.
+    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
+    return huggingface_hub
+
+
+def _check_version(folder: Path) -> None:
+    config = folder / CONFIG_FILES[0]
+    if not config.is_file():
+        raise ModelError(f"{folder} has no config.json. Give the folder that holds config.json.")
+    version = _read_json(config).get("format_version")
+    if type(version) is not int or version < 1:
+        raise ModelError(f"{config} has no valid format_version. Give a model that S2LDM has saved.")
+    if version > FORMAT_VERSION:
+        raise ModelError(
+            f"{config} has format {version}, but this S2LDM reads formats up to {FORMAT_VERSION}. "
+            "Update S2LDM."
+        )
+
+
+def _read_json(file: Path) -> dict[str, object]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{file} is not valid JSON ({one_line(error)}). Copy or download it again."
+        ) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is not a JSON object. Copy or download it again.")
+    return content
+
+
+def check_complete(names: Iterable[str], where: str) -> None:
+    """Raises ModelError where files of a model are missing among the ``names``; ``where`` is named in it."""
+    names = set(names)
+    missing = [name for name in REQUIRED_FILES if name not in names]
+    if not missing:
+        return
+    pickles = sorted(name for name in names if Path(name).suffix.lower() in PICKLE_SUFFIXES)
+    if pickles and not names.intersection(WEIGHT_FILES):
+        raise ModelError(
+            f"{where} holds only pickled weights ({', '.join(pickles[:3])}), refused because opening them "
+            f"can run code. {HOW_TO_CONVERT}"
+        )
+    raise ModelError(f"{where} lacks {', '.join(missing)}. Ask its author for a complete S2LDM model.")

@@ -1,0 +1,210 @@
+"""Volumes in and out: NIfTI, NRRD, MetaImage or a DICOM series in; NIfTI, NRRD or MetaImage out."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import tempfile
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..dicom.reading.files import is_dicom, is_directory_file, unreadable
+from ..dicom.reading.series import find_series
+from ..errors import InputError, S2LDMWarning
+from .quiet import quiet_itk
+
+INPUT_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+OUTPUT_SUFFIXES = (".nii.gz", ".nrrd", ".mha")
+DESCRIPTION = "description"  # the one metadata key that NIfTI can hold, in ``descrip``
+_DESCRIP_BYTES = 79
+_CHUNK = 1 << 20
+
+
+def read_volume(path: str | Path, series_uid: str | None = None) -> sitk.Image:
+    """Reads a CT volume. What had to be mended in a DICOM series is told as an ``S2LDMWarning``.
+
+    Args:
+        path: a file of ``INPUT_SUFFIXES``, a folder of DICOM files, a DICOMDIR or a multi-frame DICOM file.
+        series_uid: the DICOM series to take where there are several CT series.
+
+    Returns:
+        3D scalar image with the file's own geometry and voxel type; DICOM is given in HU. Whether a file's values
+        are HU is for ``input_checks.check_input`` to judge.
+
+    Raises:
+        InputError: missing, damaged, truncated, not 3D, more than one value a voxel, or DICOM that is not one
+            complete CT series.
+    """
+    path = Path(path)
+    if is_dicom_source(path):
+        return _read_series(path, series_uid)
+    if series_uid is not None:
+        raise InputError(f"--series needs DICOM, and {path} is not. Leave it out or give the DICOM folder.")
+    suffix = _suffix(path, INPUT_SUFFIXES)
+    if suffix is None:
+        raise InputError(
+            f"{path} is of an unknown format. Give a file ending with {', '.join(INPUT_SUFFIXES)} or a DICOM folder."
+        )
+    if suffix.startswith(".nii"):
+        _check_nifti_complete(path)
+    return _as_3d(_read_image(path), path)
+
+
+def write_volume(
+    image: sitk.Image, path: str | Path, overwrite: bool = False, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes a volume as compressed int16, all or nothing; the same volume gives the same bytes every time.
+
+    Args:
+        image: 3D scalar image in HU; rounded and clipped to int16.
+        path: ends with one of ``OUTPUT_SUFFIXES``. Geometry is exact in NRRD and MetaImage; NIfTI stores it in
+            single precision (measured: direction within 1e-7, position within 1e-4 mm).
+        overwrite: whether an existing file is replaced.
+        metadata: header entries, ASCII. NRRD and MetaImage hold all; NIfTI holds the first 79 characters of the entry
+            ``description``. The image's own entries are not written: a source's patient data stay behind.
+
+    Raises:
+        InputError: see ``check_output_path``; or the disk refused, and then nothing is left behind.
+    """
+    path = Path(path)
+    check_output_path(path, overwrite)
+    suffix = _suffix(path, OUTPUT_SUFFIXES)
+    # Same folder, so that the last step is a rename within one file system; same suffix, as ITK goes by it.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial{suffix}")
+    try:
+        with quiet_itk():
+            sitk.WriteImage(_labelled(to_int16(image), suffix, metadata or {}), str(partial), useCompression=True)
+        os.replace(partial, path)
+    except (RuntimeError, OSError) as error:
+        raise InputError(f"{path} could not be written. Check the disk's free space and permissions.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_output_path(path: str | Path, overwrite: bool, suffixes: Sequence[str] = OUTPUT_SUFFIXES) -> None:
+    """Fails now rather than after minutes of computing.
+
+    Raises:
+        InputError: unknown suffix, existing file without ``overwrite``, folder missing or not writable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Give an output file ending with {' or '.join(suffixes)}.")
+    if _suffix(path, suffixes) is None:
+        raise InputError(f"{path} has no known ending. Give an output file ending with {' or '.join(suffixes)}.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists. Give another output file, or allow it with --overwrite.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist. Create it or give another output file.")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()  # os.access does not know all reasons
+    except OSError:
+        raise InputError(f"The folder {path.parent} is not writable. Give an output file in another folder.") from None
+
+
+def _suffix(path: Path, suffixes: Sequence[str]) -> str | None:
+    return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
+
+
+def is_dicom_source(path: Path) -> bool:
+    """Whether ``path`` is a folder, a DICOMDIR or a DICOM file; raises InputError where nothing can be read there."""
+    try:
+        if path.is_dir():
+            return True
+        if not path.is_file():
+            raise InputError(f"{path} does not exist. Check the path.")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return _suffix(path, INPUT_SUFFIXES) is None and (is_directory_file(path) or is_dicom(path))
+
+
+def _read_series(path: Path, series_uid: str | None) -> sitk.Image:
+    series = find_series(path, series_uid)
+    for warning in series.warnings:
+        warnings.warn(warning, S2LDMWarning, stacklevel=3)
+    return series.read()
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged, truncated or not what its ending says. Copy or export the file anew."
+
+
+def _read_image(path: Path) -> sitk.Image:
+    try:
+        with quiet_itk():
+            return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise InputError(
+                f"{path} has a sheared or non-perpendicular grid. Resample it in Slicer and give that volume."
+            ) from error
+        raise InputError(_damaged(path)) from error
+
+
+def _as_3d(image: sitk.Image, path: Path) -> sitk.Image:
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(
+            f"{path} has {image.GetNumberOfComponentsPerPixel()} values a voxel. Give a CT with one value a voxel."
+        )
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[..., 0]
+    if image.GetDimension() != 3:
+        raise InputError(f"{path} has {image.GetDimension()} dimensions. Give one 3D volume.")
+    return image
+
+
+def _check_nifti_complete(path: Path) -> None:
+    """ITK reads a truncated NIfTI in silence and leaves the rest of the volume as it was in memory."""
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            needed = _nifti_bytes(file.read(348), path)
+            file.seek(0)
+            # To the end, so that gzip verifies its checksum.
+            held = sum(iter(lambda: len(file.read(_CHUNK)), 0))
+    except (OSError, EOFError, ValueError, zlib.error, struct.error) as error:
+        raise InputError(_damaged(path)) from error
+    if needed is None or held < needed:
+        raise InputError(_damaged(path))
+
+
+def _nifti_bytes(head: bytes, path: Path) -> int | None:
+    """Size of a single-file NIfTI-1 by its header, None where it is none."""
+    if head[4:7] == b"n+2":
+        raise InputError(f"{path} is NIfTI-2, which ITK does not read. Save the volume as NIfTI-1 or .nrrd.")
+    for order in "<>":
+        if struct.unpack_from(order + "i", head)[0] == 348 and head[344:347] == b"n+1":
+            rank, *shape = struct.unpack_from(order + "8h", head, 40)
+            (bits,) = struct.unpack_from(order + "h", head, 72)
+            (offset,) = struct.unpack_from(order + "f", head, 108)
+            return int(offset) + math.prod(shape[:rank]) * bits // 8
+    return None
+
+
+def to_int16(image: sitk.Image) -> sitk.Image:
+    """Rounded and clipped; the image itself where it is int16 already."""
+    if image.GetPixelID() == sitk.sitkInt16:
+        return image
+    limits = np.iinfo(np.int16)
+    if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
+        image = sitk.Round(image)
+    return sitk.Clamp(image, sitk.sitkInt16, float(limits.min), float(limits.max))
+
+
+def _labelled(image: sitk.Image, suffix: str, metadata: Mapping[str, str]) -> sitk.Image:
+    # A new image: sitk.Image(image) shares its entries with the original, and erasing one erases both.
+    result = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image))
+    result.CopyInformation(image)
+    for key, value in metadata.items():
+        line = " ".join(value.encode("ascii", "replace").decode().split())
+        if suffix != ".nii.gz":
+            result.SetMetaData(key, line)
+        elif key == DESCRIPTION:
+            result.SetMetaData("ITK_FileNotes", line[:_DESCRIP_BYTES])
+    return result

@@ -1,0 +1,1 @@
+"""What both modules of the extension need in Slicer: packages, Slicer's Python, processes. Imports neither module."""

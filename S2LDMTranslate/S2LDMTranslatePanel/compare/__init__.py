@@ -1,0 +1,1 @@
+"""The comparison: linked views of NCCT and synthetic CECT, blend, difference map, and the notice over each result."""

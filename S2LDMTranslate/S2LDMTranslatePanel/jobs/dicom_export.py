@@ -1,0 +1,161 @@
+"""Export of a result as a DICOM series, by the engine: Slicer's own exporter would call it a real scan."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from S2LDMLib.errors import InputError
+from S2LDMLib.volume.files import write_volume
+from S2LDMSlicerLib.errors import PanelError
+
+from ..scene.dicom_database import add_series
+from ..scene.dicom_hierarchy import file_under_its_study
+from ..scene.result_nodes import comes_from_dicom, is_result, provenance_of, source_files_of
+from ..scene.source_volume import Snapshot, copy_of
+from .engine_process import EngineProcess, Start
+from .job import Job
+
+_UNFIT = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What the user wants.
+
+    folder: becomes the series; it must not exist.
+    add_to_database: add the series to Slicer's DICOM database when it is written.
+    burn_in, anonymize, patient_name, patient_id, study_description: as ``ExportOptions`` of the engine; empty for the
+        engine's own.
+    """
+
+    folder: Path
+    add_to_database: bool = False
+    burn_in: bool = False
+    anonymize: bool = False
+    patient_name: str = ""
+    patient_id: str = ""
+    study_description: str = ""
+
+    def arguments(self, volume: Path, sources: Path | None, folder: Path) -> list[str]:
+        """Of ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
+        words = ["to-dicom", str(volume), str(folder), "--progress", "json"]
+        words += ["--source-list", str(sources)] if sources else []
+        words += ["--burn-in"] if self.burn_in else []
+        words += ["--anonymize"] if self.anonymize else []
+        named = (("--patient-name", self.patient_name), ("--patient-id", self.patient_id),
+                 ("--study-description", self.study_description))  # fmt: skip
+        return words + [f"{option}={text}" for option, text in named if text]  # a text may begin with a dash
+
+
+def request_of(parameters: Any, folder: Path) -> ExportRequest:
+    """What the panel's parameters ask for; what does not count for their result is left out.
+
+    The engine takes patient and study from a DICOM source, and from the user only where there is none or it is to be
+    anonymous.
+    """
+    from_dicom = comes_from_dicom(parameters.resultVolume)
+    anonymize = from_dicom and parameters.anonymize
+    own = {} if from_dicom and not anonymize else {
+        "patient_name": parameters.patientName.strip(),
+        "patient_id": parameters.patientId.strip(),
+        "study_description": parameters.studyDescription.strip(),
+    }  # fmt: skip
+    return ExportRequest(folder, parameters.addToDatabase, parameters.burnIn, anonymize, **own)
+
+
+class DicomExport:
+    """One export: how it begins, and what becomes of it in the scene; for the thread of the scene.
+
+    Args:
+        result: a volume that this module made; its parent transform is not applied.
+
+    Raises:
+        PanelError: it is none, the folder exists, or files of its source are gone.
+    """
+
+    def __init__(self, result: Any, request: ExportRequest) -> None:
+        if not is_result(result):
+            raise PanelError("No synthetic CT is chosen. Translate a volume, or choose a result.")
+        if request.folder.exists():
+            raise PanelError(f"{request.folder} exists. Choose another folder.")
+        self._result, self._request = result, request
+        self._sources = source_files_of(result)
+
+    def job(self, temporary: Path, start: Start = EngineProcess) -> DicomExportJob:
+        """The work; it takes a copy of the voxels now."""
+        copy, provenance = copy_of(self._result), provenance_of(self._result)
+        return DicomExportJob(copy, provenance, self._sources, self._request, temporary, start)
+
+    def finish(self, job: DicomExportJob) -> None:
+        """The job is done: tell Slicer, where that is wanted; what Slicer refuses is told in ``job.warnings``."""
+        if not self._request.add_to_database:
+            return
+        try:
+            add_series(self._request.folder)
+        except PanelError as error:
+            job.warnings += (str(error),)
+            return
+        if self._result.GetScene() is not None and not self._request.anonymize:  # an anonymous one is of nobody here
+            file_under_its_study(self._result, self._request.folder)
+
+
+class DicomExportJob(Job):
+    """The job; when it is done, ``request.folder`` holds the series."""
+
+    def __init__(
+        self, result: Snapshot, provenance: Mapping[str, str], sources: tuple[Path, ...], request: ExportRequest,
+        temporary: Path, start: Start = EngineProcess,
+    ) -> None:  # fmt: skip
+        super().__init__(temporary, start)
+        self.request = request
+        self.warnings: tuple[str, ...] = ()
+        self._result, self._provenance, self._sources = result, provenance, sources
+
+    def _work(self, folder: Path) -> None:
+        self._show("preparing", 0.0)
+        volume, listing = folder / "result.nrrd", folder / "sources.txt"
+        try:
+            write_volume(self._result.image(), volume, True, dict(self._provenance))
+        except InputError as error:
+            raise PanelError(str(error)) from None
+        listing.write_text("".join(f"{file}\n" for file in self._sources), encoding="utf-8")
+        target = self.request.folder
+        with _beside(target) as place:
+            made = place / target.name
+            for event in self._engine(self.request.arguments(volume, listing if self._sources else None, made)):
+                if "fraction" in event:
+                    self._show("writing", float(event["fraction"]), event.get("remaining_s"))
+            _move(made, target)
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """A folder in ``parent`` that does not exist yet, with a name that every system takes."""
+    fit = " ".join(_UNFIT.sub(" ", name).split()).strip(" .") or "SYNTHETIC"
+    count, folder = 1, parent / fit
+    while folder.exists():
+        count += 1
+        folder = parent / f"{fit} {count}"
+    return folder
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A private folder on the disk of ``target``; a half series ends with it, also where the engine was killed."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".S2LDM-", dir=target.parent, ignore_cleanup_errors=True) as place:
+            yield Path(place)
+    except OSError as error:
+        raise PanelError(f"{target.parent} cannot be written to ({error.strerror}). Choose another folder.") from None
+
+
+def _move(made: Path, target: Path) -> None:
+    if target.exists():
+        raise PanelError(f"{target} exists now. Choose another folder.")
+    os.rename(made, target)

@@ -1,0 +1,98 @@
+"""Which model translates: the bundled one, one in a folder, or one of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from S2LDMLib.errors import DownloadError, S2LDMError
+from S2LDMLib.model.hub import BUNDLED, HUB_NAME, ModelSource, check_format, resolve_model
+from S2LDMLib.model.info import describe_model
+from S2LDMSlicerLib.errors import PanelError
+
+BUNDLED_KIND, FOLDER_KIND, HUB_KIND = "Bundled demonstration model", "Folder", "Hugging Face Hub"
+KINDS = (BUNDLED_KIND, FOLDER_KIND, HUB_KIND)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the panel needs to know of a model that lies on this disk.
+
+    argument: as ``s2ldm`` takes it; of a Hub model it names the very commit. folder: where it lies on this disk.
+    samples_differ_from: sampling steps from which on the result depends on the seed.
+    """
+
+    argument: str
+    folder: str
+    phases: tuple[str, ...]
+    steps: int
+    samples_differ_from: int
+    can_native: bool
+    licence: str
+    megabytes: float
+    revision: str
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        revision = f", revision {self.revision[:10]}" if self.revision else ""
+        return f"{', '.join(self.phases)}; licence {self.licence}; {self.megabytes:.0f} MB{revision}"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What is chosen in the panel; ``folder`` and ``repository`` count only for their ``kind``."""
+
+    kind: str = BUNDLED_KIND
+    folder: Path = Path()
+    repository: str = ""
+    revision: str = ""
+
+    @property
+    def on_hub(self) -> str:
+        """``owner/name@revision``.
+
+        Raises:
+            PanelError: no repository is named.
+        """
+        name = f"{self.repository.strip()}@{self.revision.strip() or 'main'}"
+        if not HUB_NAME.fullmatch(name):
+            raise PanelError(f"'{self.repository}' is no repository. Type owner/name, as on the Hub's pages.")
+        return name
+
+    def facts(self) -> ModelFacts:
+        """Look at the model's small files; the network is never asked.
+
+        Raises:
+            PanelError: it is not there, incomplete, or of an unknown format.
+        """
+        try:
+            source = self._find()
+            found = describe_model(source)
+        except DownloadError:
+            raise PanelError(f"The model {self.repository} is not on this computer. Press Download.") from None
+        except S2LDMError as error:
+            raise PanelError(str(error)) from None
+        argument = f"{source.model_id}@{source.revision}" if self.kind == HUB_KIND else source.model_id
+        return ModelFacts(
+            argument=argument,
+            folder=str(source.folder),
+            phases=tuple(found["phases"]),
+            steps=int(found["scheduler"]["steps"]),
+            samples_differ_from=1 if found["denoiser"]["kind"] == "paper" else 2,
+            can_native=bool(found["residual_decode"]),
+            licence=str(found["licence"]),
+            megabytes=found["bytes"] / 1e6,
+            revision=source.revision,
+        )
+
+    def _find(self) -> ModelSource:
+        if self.kind == HUB_KIND:
+            return resolve_model(self.on_hub, local_files_only=True)
+        if self.kind == FOLDER_KIND:
+            folder = self.folder.expanduser()
+            if not folder.is_dir() or folder == Path():
+                raise PanelError(f"There is no folder {folder}. Choose the folder that holds the model's config.json.")
+            check_format(folder)
+            return ModelSource(folder, str(folder), "")
+        return resolve_model(BUNDLED)

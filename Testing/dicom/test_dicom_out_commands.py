@@ -1,0 +1,375 @@
+"""``s2ldm to-dicom`` and ``s2ldm translate --format dicom`` as a user meets them, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from dicom_maker import ct_image, write_series
+from pydicom import Dataset
+from S2LDMLib.commands.cli import main
+from S2LDMLib.dicom.reading.series import find_series
+from S2LDMLib.dicom.writing.burn_in import GROUND_HU, INK_HU, make_label
+from S2LDMLib.dicom.writing.resemblance import check_resemblance
+from S2LDMLib.errors import InputError
+from S2LDMLib.phantom.scan import PhantomTriple
+from S2LDMLib.pipeline import S2LDMPipeline
+from S2LDMLib.volume.files import write_volume
+from S2LDMLib.volume.sidecar import write_sidecar
+
+pytestmark = pytest.mark.usefixtures("restored")
+
+
+def on_the_phantom(phantom: PhantomTriple) -> tuple[np.ndarray, dict[str, object]]:
+    """Stored values and tags with which ``write_series`` writes the phantom's NCCT on its own grid."""
+    image = sitk.DICOMOrient(phantom.ncct, "LPS")
+    spacing, origin = image.GetSpacing(), image.GetOrigin()
+
+    def edit(index: int, slice_: Dataset) -> Dataset:
+        slice_.PixelSpacing, slice_.SliceThickness = [spacing[1], spacing[0]], spacing[2]
+        slice_.ImagePositionPatient = [origin[0], origin[1], origin[2] + spacing[2] * index]
+        return slice_
+
+    return (sitk.GetArrayFromImage(image) + 1024).astype(np.int16), {"edit": edit}
+
+
+@pytest.fixture(scope="module")
+def scan(phantom: PhantomTriple, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantom as a DICOM series."""
+    folder = tmp_path_factory.mktemp("scan") / "dicom"
+    stored, options = on_the_phantom(phantom)
+    write_series(folder, stored, PatientName="Muster^Erika", PatientID="P-1", **options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(scan: Path, small: S2LDMPipeline) -> sitk.Image:
+    """A result of the engine on the scan's grid, with its provenance."""
+    return small(find_series(scan).read(), "venous", seed=5)
+
+
+def provenance_of(image: sitk.Image) -> dict[str, str]:
+    return {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+
+
+def instances(folder: Path) -> list[Dataset]:
+    return [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Asserts one line and exit code 2; returns the line."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 2
+    shown = capsys.readouterr().err
+    assert len(shown.splitlines()) == 1, shown
+    return shown
+
+
+# translate ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_dicom_folder_becomes_a_series_of_the_same_study(
+    scan: Path, tmp_path: Path, small_model: Path, result: sitk.Image
+) -> None:
+    out = tmp_path / "out"
+    words = ["--phase", "venous", "--seed", "5", "--model", str(small_model), "--device", "cpu", "--dtype", "float32"]
+    assert main(["translate", str(scan), str(out), *words, "--format", "dicom", "--progress", "none"]) == 0
+    made, source = instances(out), find_series(scan)
+    assert np.array_equal(np.stack([one.pixel_array for one in made]), sitk.GetArrayFromImage(result))
+    for one, original in zip(made, source.slices, strict=True):
+        assert one.StudyInstanceUID == original.header.StudyInstanceUID and one.PatientID == "P-1"
+        assert one.ImagePositionPatient == original.header.ImagePositionPatient
+        assert one.SourceImageSequence[0].ReferencedSOPInstanceUID == original.sop_instance_uid
+    facts = made[0].ContributingEquipmentSequence[0]
+    assert "seed=5" in facts.ContributionDescription and "phase=venous" in facts.ContributionDescription
+    assert facts.SoftwareVersions[1] == result.GetMetaData("S2LDM_revision")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_volume_file_becomes_a_new_study(
+    phantom: PhantomTriple, tmp_path: Path, small_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_volume(phantom.ncct, tmp_path / "ncct.nrrd")
+    words = ["--phase", "arterial", "--model", str(small_model), "--format", "dicom", "--progress", "json"]
+    words += ["--patient-name", "Test^One", "--patient-id", "T1", "--study-description", "trial"]
+    assert main(["translate", str(tmp_path / "ncct.nrrd"), str(tmp_path / "out"), *words]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (told[-1]["stage"], told[-1]["fraction"]) == ("write", 1)
+    one = instances(tmp_path / "out")[0]
+    assert (one.PatientName, one.PatientID, one.StudyDescription) == ("Test^One", "T1", "trial")
+    assert "SourceImageSequence" not in one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["out"], "add --format dicom"),
+        (["out.dcm"], ".nii.gz or .nrrd or .mha"),
+        (["out.nrrd", "--burn-in"], "--burn-in needs --format dicom"),
+        (["out.nrrd", "--patient-id", "3"], "--patient-id needs --format dicom"),
+        (["out", "--format", "dicom", "--sidecar"], "--sidecar is for a volume file"),
+        (["full", "--format", "dicom"], "full is not empty"),
+        (["full", "--format", "dicom", "--overwrite"], "holds precious.txt"),
+        (["absent/out", "--format", "dicom"], "absent does not exist"),
+        (["out", "--format", "dicom", "--patient-name", "X"], "stays with its own patient"),
+        (["out", "--format", "dicom", "--series", "1.2.3"], "no series 1.2.3"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_any_work(
+    scan: Path, tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious.txt").write_text("precious")
+    out, *options = arguments
+    # A model that is not there: whoever looks at it first would say so.
+    said = refused(
+        capsys, "translate", scan, tmp_path / out, "--phase", "venous", "--model", "no/such/folder", *options
+    )
+    assert message in said
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["full", "precious.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a process of its own")
+def test_interrupted_while_writing_nothing_is_left(tmp_path: Path, result: sitk.Image) -> None:
+    write_volume(ct_image((800, 32, 32)), tmp_path / "made.nrrd", metadata=provenance_of(result))
+    command = ["to-dicom", str(tmp_path / "made.nrrd"), str(tmp_path / "out"), "--progress", "json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "S2LDMLib", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert '"write"' in process.stdout.readline()
+    assert len(list(tmp_path.glob(".out.*.partial"))) == 1
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and said == "s2ldm: Cancelled; nothing was written.\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["made.nrrd"]
+
+
+# to-dicom ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii.gz"])
+def test_a_volume_made_earlier_joins_the_study_of_its_source(
+    scan: Path, tmp_path: Path, result: sitk.Image, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume, out = tmp_path / f"made{suffix}", tmp_path / "out"
+    write_volume(result, volume, metadata=provenance_of(result))
+    if suffix == ".nii.gz":
+        write_sidecar(volume, provenance_of(result))
+    assert main(["to-dicom", str(volume), "--source", str(scan), str(out), "--progress", "none"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{out}\n" and shown.err == ""
+    made = instances(out)
+    assert np.array_equal(np.stack([one.pixel_array for one in made]), sitk.GetArrayFromImage(result))
+    assert "seed=5" in made[0].ContributingEquipmentSequence[0].ContributionDescription
+    assert "DerivationCodeSequence" not in made[0] and made[0].PatientName == "Muster^Erika"
+
+
+def test_nifti_without_its_json_says_what_is_not_recorded(
+    scan: Path, tmp_path: Path, result: sitk.Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_volume(result, tmp_path / "made.nii.gz", metadata=provenance_of(result))
+    assert main(["to-dicom", str(tmp_path / "made.nii.gz"), "--source", str(scan), str(tmp_path / "out")]) == 0
+    assert "warning" in (said := capsys.readouterr().err) and "made.json" in said
+    one = instances(tmp_path / "out")[0]
+    assert one.SeriesDescription.startswith("SYNTHETIC venous") and "seed not recorded" in one.DerivationDescription
+
+
+def test_a_volume_saved_anew_by_another_program_is_known_by_its_json(
+    scan: Path, tmp_path: Path, result: sitk.Image
+) -> None:
+    write_volume(result, tmp_path / "made.nrrd")  # without any metadata
+    write_sidecar(tmp_path / "made.nrrd", provenance_of(result))
+    assert main(["to-dicom", str(tmp_path / "made.nrrd"), "--source", str(scan), str(tmp_path / "out")]) == 0
+    assert "seed=5" in instances(tmp_path / "out")[0].ContributingEquipmentSequence[0].ContributionDescription
+
+
+def test_a_real_scan_is_never_exported_as_synthetic(
+    scan: Path, phantom: PhantomTriple, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("real.nrrd", "real.nii.gz"):
+        write_volume(phantom.ncct, tmp_path / name, metadata={"description": "CT of the abdomen"})
+        said = refused(capsys, "to-dicom", tmp_path / name, "--source", scan, tmp_path / "out")
+        assert "a real scan must not become a synthetic series" in said and not (tmp_path / "out").exists()
+
+
+def test_facts_that_contradict_the_volume_are_refused(
+    scan: Path, tmp_path: Path, result: sitk.Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = provenance_of(result)
+    write_volume(result, tmp_path / "made.nii.gz", metadata=facts)
+    write_sidecar(tmp_path / "made.nii.gz", {**facts, "S2LDM_phase": "arterial"})
+    words = ("to-dicom", tmp_path / "made.nii.gz", "--source", scan, tmp_path / "out")
+    assert "is venous, and" in refused(capsys, *words)
+    write_sidecar(tmp_path / "made.nii.gz", facts, overwrite=True)
+    (tmp_path / "made.json").write_text((tmp_path / "made.json").read_text().replace("made.nii.gz", "other.nii.gz"))
+    assert "is about other.nii.gz" in refused(capsys, *words)
+    (tmp_path / "made.json").write_text("{")
+    assert "cannot be read" in refused(capsys, *words)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
+def test_a_standard_deviation_is_no_ct(
+    scan: Path, tmp_path: Path, result: sitk.Image, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = provenance_of(result)
+    facts["description"] += "; standard deviation of 3 samples"
+    write_volume(result, tmp_path / f"sd{suffix}", metadata=facts)
+    said = refused(capsys, "to-dicom", tmp_path / f"sd{suffix}", "--source", scan, tmp_path / "out")
+    assert "standard deviation" in said.replace("warning", "")
+
+
+def test_a_volume_of_another_patient_is_refused(
+    scan: Path, tmp_path: Path, result: sitk.Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = sitk.Flip(result, (False, True, False), False)  # on the very same grid, and another body
+    other.CopyInformation(result)
+    write_volume(other, tmp_path / "other.nrrd", metadata=provenance_of(result))
+    said = refused(capsys, "to-dicom", tmp_path / "other.nrrd", "--source", scan, tmp_path / "out")
+    assert "does not look like the source series" in said
+    check_resemblance(result, find_series(scan).read())
+
+
+def test_a_real_contrast_phase_resembles_its_own_scan_alone(real_ncct: sitk.Image) -> None:
+    pairs = Path(__file__).resolve().parents[3] / "shared" / "data" / "pairs"
+    check_resemblance(sitk.ReadImage(str(pairs / "HCC_005_19990123" / "arterial.nii.gz")), real_ncct)
+    with pytest.raises(InputError, match="another patient"):
+        check_resemblance(sitk.ReadImage(str(pairs / "HCC_007_19980314" / "arterial.nii.gz")), real_ncct)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{made}", "{out}", "--series", "1.2"], "--series needs --source"),
+        (["{made}", "{out}", "--anonymize"], "--anonymize is for a DICOM source"),
+        (["{made}", "{out}", "--source", "{out}"], "does not exist"),
+        (["{tmp}/absent.nrrd", "{out}"], "absent.nrrd does not exist"),
+        (["{scan}", "{out}"], "is a folder. Give the volume file"),
+        (["{made}", "{scan}", "--overwrite"], "which is not of a series"),
+    ],
+)
+def test_bad_usage_is_one_line(
+    scan: Path, tmp_path: Path, result: sitk.Image, arguments: list[str], message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    made, out = tmp_path / "made.nrrd", tmp_path / "out"
+    write_volume(result, made, metadata=provenance_of(result))
+    said = refused(capsys, "to-dicom", *(a.format(made=made, out=out, tmp=tmp_path, scan=scan) for a in arguments))
+    assert message in said
+    assert [entry.name for entry in tmp_path.iterdir()] == ["made.nrrd"]
+
+
+# The label in the pixels -------------------------------------------------------------------------------------------
+
+
+def test_a_burnt_in_label_changes_its_corner_alone_and_is_recorded(
+    scan: Path, tmp_path: Path, result: sitk.Image
+) -> None:
+    write_volume(result, tmp_path / "made.nrrd", metadata=provenance_of(result))
+    words = ["to-dicom", str(tmp_path / "made.nrrd"), "--source", str(scan), str(tmp_path / "out"), "--burn-in"]
+    assert main(words) == 0
+    plain = sitk.GetArrayFromImage(result)
+    label = make_label(("SYNTHETIC", "VENOUS"), plain.shape[2], plain.shape[1])
+    height, width = label.shape
+    for one, plane in zip(instances(tmp_path / "out"), plain, strict=True):
+        assert (one.BurnedInAnnotation, one.SyntheticData) == ("YES", "YES")
+        assert "label is written into the pixels" in one.DerivationDescription
+        assert np.array_equal(one.pixel_array[:height, :width], label)
+        changed = one.pixel_array != plane
+        changed[:height, :width] = False
+        assert not changed.any()
+
+
+@pytest.mark.parametrize("size", [32, 40, 64, 100, 256, 512, 1024])
+def test_the_label_is_whole_and_leaves_the_plane_visible(size: int) -> None:
+    label = make_label(("SYNTHETIC", "ARTERIAL"), size, size)
+    height, width = label.shape
+    assert set(np.unique(label)) == {INK_HU, GROUND_HU}
+    assert height <= size * 0.6 and width <= size
+    assert height * width <= 0.6 * size * size
+    ink = label == INK_HU
+    assert not ink[:, -1].any() and not ink[0].any()  # no letter is cut off
+    assert 0.05 < ink.mean() < 0.6
+    alone = make_label(("SYNTHETIC",), size, size)
+    assert (alone == INK_HU).sum() > 60  # nine letters of at least 7 pixels each
+
+
+# Privacy -----------------------------------------------------------------------------------------------------------
+
+IDENTIFYING = {
+    "PatientName": "Muster^Erika", "PatientID": "P-0815", "PatientBirthDate": "19570312", "PatientSex": "F",
+    "PatientAge": "069Y", "PatientWeight": "71.5", "IssuerOfPatientID": "KLINIKUM", "StudyDate": "20260102",
+    "StudyTime": "101112.123456", "StudyID": "S17", "StudyDescription": "Erikas Abdomen", "AccessionNumber": "A-77",
+    "ReferringPhysicianName": "Arzt^Anna", "AcquisitionDate": "20260103", "AcquisitionTime": "101530.123456",
+    "SeriesDescription": "plain Erika", "TimezoneOffsetFromUTC": "+0300", "FrameOfReferenceUID": "1.2.3.4.5",
+    "StudyInstanceUID": "1.2.3.4.6",
+}  # fmt: skip
+
+
+def anonymous(phantom: PhantomTriple, result: sitk.Image, tmp_path: Path, *options: str) -> list[Dataset]:
+    stored, edit = on_the_phantom(phantom)
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = "HOSPITAL"
+    write_series(tmp_path / "scan", stored, **edit, **IDENTIFYING, IssuerOfAccessionNumberSequence=[issuer])
+    write_volume(result, tmp_path / "made.nrrd", metadata=provenance_of(result))
+    words = ["to-dicom", str(tmp_path / "made.nrrd"), "--source", str(tmp_path / "scan"), str(tmp_path / "out")]
+    assert main([*words, "--anonymize", "--progress", "none", *options]) == 0
+    return instances(tmp_path / "out")
+
+
+def test_anonymized_nothing_identifies_the_patient_and_all_says_synthetic(
+    phantom: PhantomTriple, result: sitk.Image, tmp_path: Path
+) -> None:
+    made = anonymous(phantom, result, tmp_path)
+    data = b"".join(file.read_bytes() for file in (tmp_path / "out").iterdir())
+    assert b"HOSPITAL" not in data
+    for keyword, value in IDENTIFYING.items():
+        assert not [one for one in made if str(one.get(keyword, "")) == value], keyword
+        assert len(value) < 5 or value.encode() not in data, keyword
+    sources = {slice_.sop_instance_uid for slice_ in find_series(tmp_path / "scan").slices}
+    assert not [uid for uid in sources if uid.encode() in data]
+    for one in made:
+        assert not [element for element in one.iterall() if element.VR in ("DA", "TM", "DT") and element.value]
+        assert one.PatientIdentityRemoved == "YES" and "Basic Profile" in one.DeidentificationMethod
+        codes = [item.CodeValue for item in one.DeidentificationMethodCodeSequence]
+        assert codes == ["113100", "113105"] and one.LongitudinalTemporalInformationModified == "REMOVED"
+        assert "SYNTHETIC" in str(one.PatientName) and one.PatientID.startswith("ANON-")
+        assert one.SeriesDescription == "SYNTHETIC venous CECT" and one.SyntheticData == "YES"
+        assert one.SourceImageSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
+        assert one.ContributingEquipmentSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "109100"
+    assert len({(one.StudyInstanceUID, one.FrameOfReferenceUID, one.PatientID) for one in made}) == 1
+    assert len({one.SourceImageSequence[0].ReferencedSOPInstanceUID for one in made}) == len(made)
+
+
+def test_a_pseudonym_takes_the_place_of_the_patient(phantom: PhantomTriple, result: sitk.Image, tmp_path: Path) -> None:
+    options = ("--patient-name", "Case^7", "--patient-id", "C7", "--study-description", "Trial X")
+    one = anonymous(phantom, result, tmp_path, *options)[0]
+    assert (one.PatientName, one.PatientID, one.StudyDescription) == ("Case^7", "C7", "Trial X")
+
+
+def test_anonymizing_needs_its_library_and_says_how_to_get_it(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "dicomanonymizer", None)  # as if it were not installed
+    words = ("translate", scan, tmp_path / "out", "--phase", "venous", "--model", "no/such/folder", "--format", "dicom")
+    assert "pip install 'dicom-anonymizer" in refused(capsys, *words, "--anonymize")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_written_in_the_sources_pixels_cannot_be_anonymized(
+    phantom: PhantomTriple, result: sitk.Image, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored, edit = on_the_phantom(phantom)
+    write_series(tmp_path / "scan", stored, **edit, BurnedInAnnotation="YES")
+    write_volume(result, tmp_path / "made.nrrd", metadata=provenance_of(result))
+    words = ("to-dicom", tmp_path / "made.nrrd", "--source", tmp_path / "scan", tmp_path / "out")
+    assert "burned into its pixels" in refused(capsys, *words, "--anonymize")
+    assert main([str(word) for word in words]) == 0
+    assert {one.BurnedInAnnotation for one in instances(tmp_path / "out")} == {"YES"}

@@ -1,0 +1,212 @@
+"""A translation as a job: real processes that are watched, asked, cancelled, and that fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from body_part_maker import legs
+from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
+from S2LDMLib.pipeline import S2LDMPipeline
+from translate_panel import (
+    Phase,
+    Translator,
+    add_bent_transform,
+    add_volume,
+    clean_scene,
+    count_volumes,
+    finish,
+    slicer,
+    state_phase,
+    temporary_path,
+    tiny,
+    wait_for,
+)
+
+from S2LDMSlicerLib.errors import PanelError  # isort: skip
+from S2LDMTranslatePanel.jobs.translation_job import Request  # isort: skip
+
+
+@pytest.fixture(autouse=True)
+def scene() -> Iterator[None]:
+    with clean_scene():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path) -> Iterator[Path]:
+    with temporary_path(tmp_path / "temporary") as folder:
+        yield folder
+
+
+def small_request(model: Path, **changes: object) -> Request:
+    return Request(**{"phase": "arterial", "model": str(model), "device": "cpu", "precision": "float32", **changes})
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone; a zombie that nobody has waited for is."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_cancelling_the_real_engine_ends_it_at_once_and_leaves_nothing(
+    phantom: PhantomTriple, small_model: Path, temporary: Path
+) -> None:
+    translator = Translator()
+    translator.start(add_volume(phantom.ncct), small_request(small_model, steps=1000))
+    wait_for(lambda: translator.update().stage == "translate")
+    pid = translator.job._process.pid
+    folder = next(temporary.iterdir())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and [file.name for file in folder.iterdir()] == ["input.nrrd"]
+    start = time.monotonic()
+    translator.cancel()
+    assert time.monotonic() - start < 2 and ended(pid)
+    assert state_phase(translator) is Phase.CANCELLED and not translator.is_running
+    assert count_volumes() == 1 and list(temporary.iterdir()) == [] and translator.result is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
+def test_cancelling_ends_the_children_of_the_engine_too(phantom: PhantomTriple, temporary: Path) -> None:
+    translator = Translator(tiny("hang"))
+    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    wait_for(lambda: [file for file in temporary.rglob("pids") if len(file.read_text().split()) == 2])
+    pids = [int(word) for word in next(temporary.rglob("pids")).read_text().split()]
+    assert not any(map(ended, pids))
+    start = time.monotonic()
+    translator.cancel()
+    wait_for(lambda: all(map(ended, pids)), 2)
+    assert time.monotonic() - start < 2 and list(temporary.iterdir()) == []
+
+
+def test_cancelling_before_the_engine_runs_starts_none(phantom: PhantomTriple, temporary: Path) -> None:
+    started = []
+    translator = Translator(lambda arguments: started.append(arguments) or tiny("nothing")(arguments))
+    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    translator.cancel()
+    assert translator.job.wait(10) and len(started) <= 1
+    assert state_phase(translator) is Phase.CANCELLED and list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ("crash", "The model has no phase 'x'. Use one of: y."),
+        ("silent", "The engine ended without a word (exit code 3). Look at the log."),
+        ("killed", "The engine was ended from outside, most likely because memory ran out."),
+        ("nothing", "The engine's result cannot be read (result.nrrd). Try again."),
+        ("refused", "The volume is constant: every voxel is 0. Give a CT with content."),
+    ],
+)
+def test_a_failure_is_one_clear_message_and_a_log(
+    phantom: PhantomTriple, temporary: Path, end: str, message: str
+) -> None:
+    translator = Translator(tiny(end))
+    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    state = finish(translator)
+    assert state.phase is Phase.FAILED and state.message.startswith(message)
+    assert "$ s2ldm check" in translator.log()
+    assert end == "refused" or "a library says something" in translator.log()
+    assert count_volumes() == 1 and list(temporary.iterdir()) == [] and not translator.is_running
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills as Linux does when memory runs out")
+def test_an_engine_that_the_system_kills_says_memory(phantom: PhantomTriple, small_model: Path) -> None:
+    translator = Translator()
+    translator.start(add_volume(phantom.ncct), small_request(small_model, steps=1000))
+    wait_for(lambda: translator.update().stage == "translate")
+    os.kill(translator.job._process.pid, signal.SIGKILL)
+    state = finish(translator)
+    assert state.phase is Phase.FAILED and "memory ran out" in state.message
+
+
+def test_a_second_job_is_refused_while_one_runs(phantom: PhantomTriple) -> None:
+    translator, volume = Translator(tiny("hang")), add_volume(phantom.ncct)
+    translator.start(volume, Request("arterial"))
+    for again in (lambda: translator.start(volume, Request("venous")), lambda: translator.download("lab/model")):
+        with pytest.raises(PanelError, match="Another job is still running"):
+            again()
+    translator.cancel()
+    translator.start(volume, Request("venous"))
+    translator.cancel()
+
+
+def test_an_enhanced_volume_is_asked_about_before_it_is_translated(temporary: Path) -> None:
+    volume = add_volume(make_phantom(seed=3, size=(200, 168, 24), spacing=(2.0, 2.0, 5.0)).arterial)
+    translator = Translator()
+    translator.start(volume, Request("venous"))
+    wait_for(lambda: state_phase(translator) is Phase.ASKING)
+    assert "contrast-enhanced already" in translator.update().message and translator.is_running
+    translator.answer(False)
+    assert finish(translator).phase is Phase.CANCELLED and count_volumes() == 1 and list(temporary.iterdir()) == []
+    assert "translate" not in translator.log()
+
+
+def test_what_is_no_abdomen_is_asked_about_too() -> None:
+    translator = Translator()
+    translator.start(add_volume(legs()), Request("venous"))
+    wait_for(lambda: state_phase(translator) is Phase.ASKING)
+    assert "legs" in translator.update().message
+    translator.answer(False)
+    assert finish(translator).phase is Phase.CANCELLED
+
+
+def test_an_enhanced_volume_is_translated_if_that_is_wanted(phantom: PhantomTriple) -> None:
+    translator = Translator(tiny("enhanced"))
+    translator.start(add_volume(phantom.ncct), Request("venous"))
+    wait_for(lambda: state_phase(translator) is Phase.ASKING)
+    translator.answer(True)
+    finish(translator)
+    assert "$ s2ldm translate" in translator.log() and "contrast-enhanced" in translator.job.warnings[0]
+
+
+def test_a_full_disk_is_told_before_anything_is_written(
+    phantom: PhantomTriple, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(temporary)._replace(free=1 << 18)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    translator = Translator(tiny("nothing"))
+    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    state = finish(translator)
+    assert state.phase is Phase.FAILED and f"The disk of {temporary} is full: 1 MB are needed" in state.message
+    assert translator.log() == "" and list(temporary.iterdir()) == []
+
+
+def test_a_temporary_folder_that_is_gone_is_named(phantom: PhantomTriple, temporary: Path) -> None:
+    slicer.app.temporaryPath = str(temporary / "gone")
+    translator = Translator(tiny("nothing"))
+    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    assert "gone cannot be written to" in finish(translator).message
+
+
+@pytest.mark.slow
+def test_samples_give_a_second_volume_with_their_spread(
+    phantom: PhantomTriple, small_model: Path, small: S2LDMPipeline
+) -> None:
+    translator = Translator()
+    translator.start(add_volume(phantom.ncct), small_request(small_model, steps=2, samples=2, seed=4))
+    assert finish(translator).phase is Phase.DONE
+    spread = translator.result.GetNodeReference("S2LDM.deviation")
+    assert spread.GetName() == "CT SYNTHETIC arterial SD" and spread.GetAttribute("S2LDM.samples") == "2"
+    both = [
+        sitk.GetArrayFromImage(small(phantom.ncct, "arterial", steps=2, seed=seed)).astype(float) for seed in (4, 5)
+    ]
+    # Rounding to whole HU may fall otherwise in another process: 1 HU in one of two samples is 0.7 HU of their spread.
+    values = slicer.util.arrayFromVolume(spread)
+    assert values.max() > 2 and np.abs(values - np.std(both, axis=0, ddof=1)).max() < 1.5
+
+
+def test_a_volume_under_a_bent_transform_is_refused(phantom: PhantomTriple) -> None:
+    volume = add_volume(phantom.ncct)
+    volume.SetAndObserveTransformNodeID(add_bent_transform().GetID())
+    with pytest.raises(PanelError, match="lies under a non-linear transform"):
+        Translator(tiny("nothing")).start(volume, Request("arterial"))

@@ -1,0 +1,157 @@
+"""What the tests of the module S2LDMTranslate share: the loaded module, volumes, and jobs on real processes.
+
+Importing it skips the test file where slicer-core or Qt cannot be had.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer_standin
+import tiny_engine
+
+if reason := slicer_standin.why_unavailable():
+    pytest.skip(reason, allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[2]
+slicer = slicer_standin.start()
+import vtk  # noqa: E402
+
+module = slicer_standin.load_module(ROOT / "S2LDMTranslate" / "S2LDMTranslate.py", "S2LDMTranslate")
+from S2LDMTranslatePanel.jobs.engine_process import EngineProcess  # noqa: E402
+from S2LDMTranslatePanel.jobs.job import Phase  # noqa: E402
+from S2LDMTranslatePanel.translator import Translator  # noqa: E402
+
+FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # LPS and RAS
+VOLUME = "vtkMRMLScalarVolumeNode"
+
+
+def tiny(end: str) -> Callable[[Sequence[str]], EngineProcess]:
+    """Starts the engine that ends in this way."""
+    return lambda arguments: EngineProcess(arguments, [sys.executable, tiny_engine.__file__, end])
+
+
+def ijk_to_ras(image: sitk.Image) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
+    matrix[:3, 3] = image.GetOrigin()
+    return FLIP @ matrix
+
+
+def add_volume(image: sitk.Image, name: str = "CT") -> Any:
+    return slicer.util.addVolumeFromArray(sitk.GetArrayFromImage(image), ijk_to_ras(image), name)
+
+
+def matrix_of(node: Any) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def add_transform(matrix: np.ndarray) -> Any:
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    return transform
+
+
+def add_bent_transform() -> Any:
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    spline = vtk.vtkThinPlateSplineTransform()
+    spline.SetBasisToR()
+    points = [vtk.vtkPoints() for _ in range(2)]
+    for corner in np.ndindex(2, 2, 2):
+        place = np.array(corner) * 100.0
+        points[0].InsertNextPoint(place)
+        points[1].InsertNextPoint(place + (5.0 if corner == (1, 1, 1) else 0.0))
+    spline.SetSourceLandmarks(points[0])
+    spline.SetTargetLandmarks(points[1])
+    transform.SetAndObserveTransformToParent(spline)
+    return transform
+
+
+def count_volumes() -> int:
+    return slicer.mrmlScene.GetNumberOfNodesByClass(VOLUME)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def opened_panels() -> Iterator[Callable[..., Any]]:
+    """Opens panels over the real engine, or one that ends as it is told; without pictures."""
+    initial = module.S2LDMTranslateLogic.__init__
+    panels, real = [], initial.__defaults__
+
+    def open_panel(end: str = "") -> Any:
+        initial.__defaults__ = (tiny(end),) if end else real
+        panel = slicer_standin.open_panel(module)
+        panel.ui.compareWhenDoneCheckBox.checked = False
+        panels.append(panel)
+        return panel
+
+    try:
+        yield open_panel
+    finally:
+        initial.__defaults__ = real
+        for panel in panels:
+            slicer_standin.close_panel(panel)
+
+
+def pass_the_time(condition: Callable[[], Any], seconds: float = 60) -> None:
+    """Let Slicer's event loop run until something is so."""
+    wait_for(lambda: slicer.app.processEvents() or condition(), seconds)
+
+
+def run_to_end(panel: Any, seconds: float = 120) -> float:
+    """Let the panel's timer work until its job has ended; returns the longest time that the event loop was busy."""
+    longest = 0.0
+    end = time.monotonic() + seconds
+    while panel._timer.active:
+        assert time.monotonic() < end, "it did not end in time"
+        start = time.monotonic()
+        slicer.app.processEvents()
+        longest = max(longest, time.monotonic() - start)
+        time.sleep(0.01)
+    return longest
+
+
+def finish(translator: Translator, seconds: float = 120) -> Any:
+    """Wait for the end of a job, as the panel does; returns its last state."""
+    wait_for(lambda: not translator.update().is_running, seconds)
+    return translator.update()
+
+
+@contextmanager
+def clean_scene() -> Iterator[None]:
+    slicer.mrmlScene.Clear(0)
+    yield
+    slicer.mrmlScene.Clear(0)
+
+
+@contextmanager
+def temporary_path(folder: Path) -> Iterator[Path]:
+    """Slicer's temporary folder, empty, for a while."""
+    before = slicer.app.temporaryPath
+    folder.mkdir(exist_ok=True)
+    slicer.app.temporaryPath = str(folder)
+    try:
+        yield folder
+    finally:
+        slicer.app.temporaryPath = before
+
+
+def state_phase(translator: Translator) -> Phase | None:
+    state = translator.update()
+    return state.phase if state else None
