@@ -145,9 +145,7 @@ class S2LDMPipeline:
         report.report("postprocess", 1, 1)
         return result
 
-    def prepare(
-        self, image: sitk.Image, patient: sitk.Image | None = None, region: Region | None = None
-    ) -> Prepared:
+    def prepare(self, image: sitk.Image, patient: sitk.Image | None = None, region: Region | None = None) -> Prepared:
         """What the networks see of a volume; arguments as in :func:`~S2LDMLib.inference.preprocess.preprocess`."""
         z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
         return preprocess(image, self.config.preprocess, (z, y, x), patient, region, self._reach())

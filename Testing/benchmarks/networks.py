@@ -58,9 +58,7 @@ def _preset(name: str) -> tuple[ModelConfig, AutoencoderConfig, DenoiserConfig, 
 
     recipe = load_preset(name)
     residual = recipe.autoencoder_training.target != "cect"
-    model = ModelConfig(
-        name=recipe.name, phases=recipe.phases, preprocess=recipe.preprocess, residual_decode=residual
-    )
+    model = ModelConfig(name=recipe.name, phases=recipe.phases, preprocess=recipe.preprocess, residual_decode=residual)
     return model, recipe.autoencoder, recipe.denoiser, recipe.scheduler
 
 

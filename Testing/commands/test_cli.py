@@ -94,9 +94,7 @@ def test_existing_output_is_kept_unless_overwriting(ncct: Path, tmp_path: Path, 
         (["{ncct}", "{tmp}/o.nrrd", "--phase", "venous", "--preview", "{tmp}/o.bmp"], ".png"),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_code_2(
-    ncct: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+def test_bad_usage_is_one_line_and_exit_code_2(ncct: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     done = s2ldm("translate", *(a.format(ncct=ncct, tmp=tmp_path) for a in arguments))
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("s2ldm: ")

@@ -24,8 +24,11 @@ NON_CONTRAST = [
     "labelled/native_abdomen_ct",
 ]
 ENHANCED = [
-    *(f"pairs/{case}/{phase}" for case in ("HCC_005_19990123", "HCC_007_19971227", "HCC_007_19980314")
-      for phase in ("arterial", "venous")),
+    *(
+        f"pairs/{case}/{phase}"
+        for case in ("HCC_005_19990123", "HCC_007_19971227", "HCC_007_19980314")
+        for phase in ("arterial", "venous")
+    ),
     *(f"native/HCC_005_19990123/{phase}" for phase in ("arterial", "venous")),
     *(f"cect_only/HCC_002_19970926/phase{n}" for n in (1, 2)),
     *(f"cect_only/HCC_005_19990430/phase{n}" for n in (1, 2, 3)),
@@ -93,8 +96,24 @@ def test_padding_outside_the_reconstruction_circle_is_fine(padding):
         (np.random.default_rng(0).normal(-1000, 20, (12, 48, 64)).astype(np.int16), ("No body",)),
         (ct_array((12, 20, 64)), ("too small", "64 x 20 x 12", "32 x 32 x 8")),
     ],
-    ids=["2D", "NaN", "infinite", "huge", "hugely negative", "constant", "constant padding", "8-bit", "HU + 1024",
-         "HU + 1024 padded", "MR", "z-score", "0 to 1", "clipped", "no body", "too small"],
+    ids=[
+        "2D",
+        "NaN",
+        "infinite",
+        "huge",
+        "hugely negative",
+        "constant",
+        "constant padding",
+        "8-bit",
+        "HU + 1024",
+        "HU + 1024 padded",
+        "MR",
+        "z-score",
+        "0 to 1",
+        "clipped",
+        "no body",
+        "too small",
+    ],
 )
 def test_what_is_no_ct_in_hu_is_refused(values, words):
     refused(sitk.GetImageFromArray(values) if values.ndim == 2 else image_of(values), *words)
@@ -157,8 +176,14 @@ def phantom_with_tube(hu: float, radius_mm: float, length_mm: float) -> np.ndarr
 
 @pytest.mark.parametrize(
     ("hu", "radius_mm", "length_mm", "expected"),
-    [(300, 12, 200, True), (150, 12, 200, True), (45, 12, 200, False), (300, 12, 50, False), (300, 45, 200, False),
-     (1500, 12, 200, False)],
+    [
+        (300, 12, 200, True),
+        (150, 12, 200, True),
+        (45, 12, 200, False),
+        (300, 12, 50, False),
+        (300, 45, 200, False),
+        (1500, 12, 200, False),
+    ],
     ids=["arterial", "venous", "blood", "short bowel", "stomach", "metal"],
 )
 def test_only_a_long_bright_tube_of_vessel_size_counts(hu, radius_mm, length_mm, expected):
@@ -194,8 +219,9 @@ def with_table(shape: tuple[int, int, int] = (12, 110, 128)) -> np.ndarray:
 def test_box_holds_the_body_and_not_the_table():
     box = body_box(image_of(with_table(), (2, 2, 5)))
     inside = np.argwhere(ct_array((12, 96, 128)) > -300)
-    assert [(part.start, part.stop) for part in box] == [(a, b + 1) for a, b in zip(inside.min(0), inside.max(0),
-                                                                                    strict=True)]
+    assert [(part.start, part.stop) for part in box] == [
+        (a, b + 1) for a, b in zip(inside.min(0), inside.max(0), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("fill", [-1024, -1000, -3024])

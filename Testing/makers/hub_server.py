@@ -133,9 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(content).encode(), Content_Type="application/json")
 
     def _fail(self, status: int, code: str, message: str) -> None:
-        self._send(
-            status, json.dumps({"error": message}).encode(), X_Error_Code=code, X_Error_Message=message
-        )
+        self._send(status, json.dumps({"error": message}).encode(), X_Error_Code=code, X_Error_Message=message)
 
     def _token(self) -> str:
         return self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -173,9 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
                 }
                 for path, content in tree[1].items()
             ]
-            self._json(
-                {"id": repo, "modelId": repo, "sha": tree[0], "private": found.private, "siblings": siblings}
-            )
+            self._json({"id": repo, "modelId": repo, "sha": tree[0], "private": found.private, "siblings": siblings})
 
     def tree(self, repo: str, rev: str) -> None:
         found = self._readable(repo)
@@ -187,9 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             return None
         if found.gated and self._token() not in self.hub.tokens:
-            return self._fail(
-                403 if self._token() else 401, "GatedRepo", f"Access to model {repo} is restricted."
-            )
+            return self._fail(403 if self._token() else 401, "GatedRepo", f"Access to model {repo} is restricted.")
         tree = self._tree(found, rev)
         if tree is None:
             return None
@@ -249,9 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._writable(repo):
             paths = [file["path"] for file in json.loads(self.body)["files"]]
             modes = {path: "lfs" if is_lfs(path) else "regular" for path in paths}
-            self._json(
-                {"files": [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in modes.items()]}
-            )
+            self._json({"files": [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in modes.items()]})
 
     def batch(self, repo: str) -> None:
         if self._writable(repo):
@@ -284,9 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.hub.lfs[value["oid"]]
         sha = self.hub.repos[repo].commit(files)
-        self._json(
-            {"success": True, "commitOid": sha, "commitUrl": f"{self.hub.endpoint}/{repo}/commit/{sha}"}
-        )
+        self._json({"success": True, "commitOid": sha, "commitUrl": f"{self.hub.endpoint}/{repo}/commit/{sha}"})
 
 
 _ROUTES: list[tuple[str, str, Callable[..., None]]] = [

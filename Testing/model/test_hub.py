@@ -51,9 +51,7 @@ def test_nothing_about_this_machine_is_reported(server: HubServer, model: dict[s
     resolve_model(REPO)
     assert not [request for request in server.log if "torch/" in request.headers["user-agent"]]
     assert {path.split("/")[1] for path in server.requested()} == {"api", "lab", "cdn"}
-    assert [path for path in server.requested() if path.startswith("/api")] == [
-        f"/api/models/{REPO}/revision/main"
-    ]
+    assert [path for path in server.requested() if path.startswith("/api")] == [f"/api/models/{REPO}/revision/main"]
 
 
 def test_progress_rises_to_one_and_names_each_file(server: HubServer, model: dict[str, bytes]) -> None:
@@ -86,9 +84,7 @@ def test_large_files_come_from_the_cdn_without_the_token(
     server.repo(REPO, model, private=True)
     monkeypatch.setenv("HF_TOKEN", "hf_valid")
     resolve_model(REPO)
-    served = [
-        request for request in server.log if request.path.startswith("/cdn/") and request.method == "GET"
-    ]
+    served = [request for request in server.log if request.path.startswith("/cdn/") and request.method == "GET"]
     assert len(served) == 2
     assert not [request for request in served if "authorization" in request.headers]
 
@@ -143,9 +139,7 @@ def test_pinned_revision_stays_when_the_branch_moves(server: HubServer, model: d
     assert len([path for path in server.requested("GET") if path.startswith("/cdn/")]) == 2
 
 
-def test_offline_uses_the_cache(
-    server: HubServer, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_uses_the_cache(server: HubServer, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     server.repo(REPO, model)
     first = resolve_model(REPO)
     server.log.clear()
@@ -171,9 +165,7 @@ def test_cached_model_serves_while_the_hub_is_out_of_reach(
 # Whole runs, configured by the environment alone
 
 
-def run_client(
-    server: HubServer, home: Path, model: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run_client(server: HubServer, home: Path, model: str, **environment: str) -> subprocess.CompletedProcess[str]:
     script = f"""
 from S2LDMLib.model.hub import resolve_model
 from S2LDMLib.errors import S2LDMError

@@ -23,9 +23,7 @@ from S2LDMLib.model.weights import weights_digest
 
 
 @pytest.mark.parametrize("way", ["argument", "HF_HUB_OFFLINE"])
-def test_offline_with_nothing_cached_is_explained(
-    server: HubServer, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
+def test_offline_with_nothing_cached_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "HF_HUB_OFFLINE")
     with pytest.raises(DownloadError) as error:
         resolve_model(REPO, local_files_only=way == "argument")
@@ -40,9 +38,7 @@ def test_offline_with_a_part_cached_is_explained(server: HubServer, model: dict[
         resolve_model(REPO, local_files_only=True)
 
 
-def test_no_network_with_nothing_cached_is_explained(
-    server: HubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_network_with_nothing_cached_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(DownloadError) as error:
         resolve_model(REPO)
@@ -51,15 +47,11 @@ def test_no_network_with_nothing_cached_is_explained(
 
 def can_mount() -> bool:
     command = ["unshare", "-Urm", "true"]
-    return (
-        shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
-    )
+    return shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
 
 
 @pytest.mark.skipif(not can_mount(), reason="needs unprivileged mounts")
-def test_full_disk_of_the_cache_is_explained(
-    server: HubServer, model: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_full_disk_of_the_cache_is_explained(server: HubServer, model: dict[str, bytes], tmp_path: Path) -> None:
     server.repo(REPO, {**model, DENOISER: model[DENOISER] + bytes(1 << 20)})
     script = f"""
 mount -t tmpfs -o size=256k tmpfs {tmp_path / "cache"} || exit 77
@@ -152,9 +144,7 @@ def test_repository_of_pickles_is_refused_unread(server: HubServer) -> None:
     assert not [path for path in server.requested() if "/resolve/" in path]
 
 
-def test_newer_format_is_refused_before_its_weights_are_fetched(
-    server: HubServer, model: dict[str, bytes]
-) -> None:
+def test_newer_format_is_refused_before_its_weights_are_fetched(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, {**model, "config.json": b'{"format_version": 2}'})
     with pytest.raises(ModelError) as error:
         resolve_model(REPO)
@@ -243,9 +233,7 @@ def test_missing_bundled_model_is_explained(monkeypatch: pytest.MonkeyPatch) -> 
     assert "This installation has no bundled model" in message_of(error)
 
 
-@pytest.mark.parametrize(
-    "name", ["/no/such/folder", "./model", "model", "a/b/c", Path("lab/model"), "C:\\m\\x"]
-)
+@pytest.mark.parametrize("name", ["/no/such/folder", "./model", "model", "a/b/c", Path("lab/model"), "C:\\m\\x"])
 def test_path_that_does_not_exist_is_no_repository(name: str | Path) -> None:
     with pytest.raises(ModelError) as error:
         resolve_model(name)

@@ -165,9 +165,7 @@ def test_integers_do_not_stand_in_for_weights(file: Path) -> None:
         load_weights(make_network(), file)
 
 
-def test_failed_save_keeps_the_former_file_and_leaves_nothing(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_save_keeps_the_former_file_and_leaves_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -32,8 +32,7 @@ def volumes(images: PhantomTriple) -> dict[str, np.ndarray]:
 def core(labels: np.ndarray, organ: str) -> np.ndarray:
     """Voxels of an organ whose four in-plane neighbours belong to it too."""
     inside = labels == LABELS[organ]
-    return np.all([np.roll(inside, shift, (1, 2)) for shift in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))],
-                  axis=0)
+    return np.all([np.roll(inside, shift, (1, 2)) for shift in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))], axis=0)
 
 
 def rise(volumes: dict[str, np.ndarray], organ: str, phase: str) -> float:
@@ -69,14 +68,21 @@ def test_every_anatomy_label_is_present(volumes: dict[str, np.ndarray]) -> None:
 
 
 # Published ranges, HU above NCCT, widened by the noise of a median and by partial volume in small vessels.
-@pytest.mark.parametrize(("organ", "arterial", "venous", "slack"), [
-    ("aorta", (300, 336), (117, 125), 6), ("portal_vein", (75, 104), (87, 93), 8),
-    ("hepatic_vein", (24, 51), (84, 94), 8), ("liver", (15, 25), (59, 63), 2),
-    ("spleen", (97, 108), (73, 82), 5),
-    ("kidney_cortex", (195, 217), (140, 176), 6), ("kidney_medulla", (55, 107), (140, 150), 8)])
-def test_enhancement_lies_in_the_published_range(volumes: dict[str, np.ndarray], organ: str, slack: float,
-                                                 arterial: tuple[float, float],
-                                                 venous: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    ("organ", "arterial", "venous", "slack"),
+    [
+        ("aorta", (300, 336), (117, 125), 6),
+        ("portal_vein", (75, 104), (87, 93), 8),
+        ("hepatic_vein", (24, 51), (84, 94), 8),
+        ("liver", (15, 25), (59, 63), 2),
+        ("spleen", (97, 108), (73, 82), 5),
+        ("kidney_cortex", (195, 217), (140, 176), 6),
+        ("kidney_medulla", (55, 107), (140, 150), 8),
+    ],
+)
+def test_enhancement_lies_in_the_published_range(
+    volumes: dict[str, np.ndarray], organ: str, slack: float, arterial: tuple[float, float], venous: tuple[float, float]
+) -> None:
     for phase, (low, high) in (("arterial", arterial), ("venous", venous)):
         assert low - slack <= rise(volumes, organ, phase) <= high + slack, phase
 
@@ -99,17 +105,23 @@ def test_infrarenal_cava_is_unenhanced_while_the_suprarenal_is_mixed(volumes: di
     assert low < 30 < 60 < high
 
 
-@pytest.mark.parametrize("organ",
-                         ["oral_contrast", "bone", "fat", "muscle", "bowel_gas", "stool", "gallbladder"])
+@pytest.mark.parametrize("organ", ["oral_contrast", "bone", "fat", "muscle", "bowel_gas", "stool", "gallbladder"])
 def test_tissue_without_enhancement_stays_the_same(volumes: dict[str, np.ndarray], organ: str) -> None:
     for phase in ("arterial", "venous"):
         assert abs(rise(volumes, organ, phase)) < 0.8 * NOISE
 
 
 def test_ncct_densities_are_typical(volumes: dict[str, np.ndarray]) -> None:
-    expected = {"liver": (50, 62), "spleen": (42, 54), "kidney_cortex": (27, 38), "aorta": (34, 48),
-                "fat": (-120, -90),
-                "muscle": (38, 58), "lung": (-900, -800), "oral_contrast": (200, 430)}
+    expected = {
+        "liver": (50, 62),
+        "spleen": (42, 54),
+        "kidney_cortex": (27, 38),
+        "aorta": (34, 48),
+        "fat": (-120, -90),
+        "muscle": (38, 58),
+        "lung": (-900, -800),
+        "oral_contrast": (200, 430),
+    }
     for organ, (low, high) in expected.items():
         assert low <= np.median(volumes["ncct"][core(volumes["labels"], organ)]) <= high, organ
     assert np.median(volumes["ncct"][volumes["labels"] == 0]) == pytest.approx(-1000, abs=5)
@@ -134,14 +146,14 @@ def test_noise_is_band_limited_and_independent_between_phases() -> None:
 
 
 def test_oral_contrast_can_be_chosen() -> None:
-    with_it, without = (arrays(make_phantom(0, *SMALL, oral_contrast=choice))["labels"]
-                        for choice in (True, False))
+    with_it, without = (arrays(make_phantom(0, *SMALL, oral_contrast=choice))["labels"] for choice in (True, False))
     assert (with_it == LABELS["oral_contrast"]).any()
     assert not (without == LABELS["oral_contrast"]).any()
 
 
-@pytest.mark.parametrize(("size", "spacing", "noise"), [
-    ((0, 8, 8), (1, 1, 1), 0), ((8, 8, 8), (1, -1, 1), 0), ((8, 8, 8), (1, 1, 1), -1)])
+@pytest.mark.parametrize(
+    ("size", "spacing", "noise"), [((0, 8, 8), (1, 1, 1), 0), ((8, 8, 8), (1, -1, 1), 0), ((8, 8, 8), (1, 1, 1), -1)]
+)
 def test_impossible_request_is_an_input_error(size: tuple, spacing: tuple, noise: float) -> None:
     with pytest.raises(InputError):
         make_phantom(0, size, spacing, noise)

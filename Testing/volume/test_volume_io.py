@@ -125,9 +125,7 @@ def test_same_volume_gives_the_same_bytes(tmp_path, suffix):
         assert path.read_bytes()[3:8] == bytes(5)  # neither a file name nor a time in the gzip header
 
 
-@pytest.mark.parametrize(
-    ("suffix", "key"), [(".nii.gz", "descrip"), (".nrrd", "description"), (".mha", "description")]
-)
+@pytest.mark.parametrize(("suffix", "key"), [(".nii.gz", "descrip"), (".nrrd", "description"), (".mha", "description")])
 def test_header_says_synthetic_and_forgets_the_source(tmp_path, suffix, key):
     path, image = tmp_path / f"out{suffix}", ct_image()
     image.SetMetaData("ITK_FileNotes", "patient name")

@@ -151,9 +151,7 @@ def _load(name: str, model: str, args: argparse.Namespace) -> Contestant:
 
     from ..scoring.evaluation import Contestant
 
-    pipeline = S2LDMPipeline.from_pretrained(
-        model, local_files_only=args.offline, device=args.device, dtype=args.dtype
-    )
+    pipeline = S2LDMPipeline.from_pretrained(model, local_files_only=args.offline, device=args.device, dtype=args.dtype)
     own = name == "model"  # steps and detail are this model's; another may not know them
     contestant = Contestant(pipeline, args.steps if own else None, args.detail if own else None, args.seed)
     pipeline.check_arguments(pipeline.config.phases[0], contestant.chosen_steps, contestant.chosen_detail)

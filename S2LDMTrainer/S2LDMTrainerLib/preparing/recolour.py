@@ -193,9 +193,7 @@ def _soft(scan: Scan, mask: Array) -> Array:
 def _depth_mm(scan: Scan, mask: Array) -> Array:
     """Distance in mm from the surface, positive inside; what the mask encloses counts as inside."""
     filled = sitk.BinaryFillhole(scan.wrap(mask))
-    distance = sitk.SignedMaurerDistanceMap(
-        filled, insideIsPositive=True, squaredDistance=False, useImageSpacing=True
-    )
+    distance = sitk.SignedMaurerDistanceMap(filled, insideIsPositive=True, squaredDistance=False, useImageSpacing=True)
     return sitk.GetArrayFromImage(distance)
 
 
@@ -217,9 +215,7 @@ def _enhancement(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
         if organ.mottle and phase == "arterial":
             uptake *= np.clip(1 + organ.mottle * _clouds(scan, 9.0, rng), 0.3, 1.6)
         added += uptake
-    return (
-        added + _kidneys(scan, phase, rng) + _hepatic_veins(scan, phase, rng) + _bowel_wall(scan, phase, rng)
-    )
+    return added + _kidneys(scan, phase, rng) + _hepatic_veins(scan, phase, rng) + _bowel_wall(scan, phase, rng)
 
 
 def _kidneys(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
@@ -257,9 +253,7 @@ def _bowel_wall(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
     return _soft(scan, wall) * rng.uniform(*BOWEL_WALL[phase])
 
 
-def _without_contrast(
-    scan: Scan, native_hu: dict[Organ, float], rng: np.random.Generator
-) -> tuple[Scan, Array]:
+def _without_contrast(scan: Scan, native_hu: dict[Organ, float], rng: np.random.Generator) -> tuple[Scan, Array]:
     """The NCCT that belongs to an arterial scan, and the soft mask of unlabelled vessels found on the way."""
     hu, liver = scan.hu.copy(), ORGANS["liver"]
     scan = Scan(scan.hu, np.where(_cysts(scan), CYST_LABEL, scan.labels), scan.image)
@@ -278,9 +272,7 @@ def _without_contrast(
     bowel = scan.mask(BOWEL_LABELS)
     small = (scan.hu > low) & (scan.hu < high) & ~near_bone & ~done & ~bowel
     tissue = scan.mask(liver.labels)
-    inside_liver = tissue & (
-        _smooth(scan, scan.hu, 1.0) > np.median(scan.hu[tissue]) + LIVER_VESSEL_ABOVE_LIVER_HU
-    )
+    inside_liver = tissue & (_smooth(scan, scan.hu, 1.0) > np.median(scan.hu[tissue]) + LIVER_VESSEL_ABOVE_LIVER_HU)
     vessels = np.clip(_smooth(scan, _grow(scan, small, 0.8) & ~done | inside_liver, 0.6), 0, 1)
     hu = hu * (1 - vessels) + vessels * np.minimum(hu, native_hu[ORGANS["arteries"]] + _grain(scan, rng))
     return Scan(hu.astype(np.float32), scan.labels, scan.image), vessels
@@ -319,9 +311,7 @@ def _finish(scan: Scan, hu: Array, wanted: Spacing, rng: np.random.Generator) ->
     spacing, size = image.GetSpacing(), image.GetSize()
     for axis, (fine, coarse) in enumerate(zip(spacing, wanted, strict=True)):
         if coarse > fine:
-            image = sitk.RecursiveGaussian(
-                image, sigma=float(np.sqrt(coarse**2 - fine**2) / 2.355), direction=axis
-            )
+            image = sitk.RecursiveGaussian(image, sigma=float(np.sqrt(coarse**2 - fine**2) / 2.355), direction=axis)
     new_size = [round(count * fine / coarse) for count, fine, coarse in zip(size, spacing, wanted, strict=True)]
     grid = (image.GetOrigin(), wanted, image.GetDirection())
     resampled = sitk.Resample(image, new_size, sitk.Transform(), sitk.sitkBSpline, *grid, LOWEST_HU)

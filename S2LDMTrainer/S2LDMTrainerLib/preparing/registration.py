@@ -186,9 +186,7 @@ def _resample(
 ) -> tuple[sitk.Image, sitk.Image]:
     """The warped scan (cubic B-spline interpolation: linear would blur) and its mask of measured voxels."""
     warped = sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), grid, transform, sitk.sitkBSpline, AIR_HU)
-    inside = (
-        sitk.Resample(sitk.Cast(coverage, sitk.sitkFloat32), grid, transform, sitk.sitkLinear, 0.0) > 0.99
-    )
+    inside = sitk.Resample(sitk.Cast(coverage, sitk.sitkFloat32), grid, transform, sitk.sitkLinear, 0.0) > 0.99
     valid = sitk.Cast(inside, sitk.sitkUInt8) * coverage_mask(grid)
     return sitk.Cast(sitk.Round(sitk.Clamp(warped, sitk.sitkFloat32, AIR_HU, MAX_HU)), sitk.sitkInt16), valid
 

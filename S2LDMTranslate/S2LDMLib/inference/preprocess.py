@@ -23,6 +23,7 @@ from ..volume.region import Box, Region, grow, overlap
 AIR_HU = -1024
 TINY = 1e-6  # of a cell: rounding errors must not move the grid
 
+
 @dataclass(frozen=True)
 class Grid:
     """Geometry of a volume without its voxels, x, y, z as in SimpleITK: mm, LPS."""

@@ -100,17 +100,13 @@ def resolve_model(
     if model == BUNDLED:
         folder = next((folder for folder in _BUNDLED_FOLDERS if folder.is_dir()), None)
         if folder is None:
-            raise ModelError(
-                "This installation has no bundled model. Install it again or give another model."
-            )
+            raise ModelError("This installation has no bundled model. Install it again or give another model.")
         return _resolve_folder(folder, BUNDLED, revision)
     folder = Path(os.path.expanduser(model))
     if folder.is_dir():
         return _resolve_folder(folder, str(folder), revision)
     if folder.exists():
-        raise ModelError(
-            f"{folder} is a file and not a model folder. Give the folder that holds config.json."
-        )
+        raise ModelError(f"{folder} is a file and not a model folder. Give the folder that holds config.json.")
     name = HUB_NAME.fullmatch(model) if isinstance(model, str) else None
     if name is None:
         raise ModelError(
@@ -280,9 +276,7 @@ def _snapshot(hub: ModuleType, repo_id: str, revision: str, offline: bool, on_pr
             "Download it once without HF_HUB_OFFLINE or local_files_only, or give a model folder."
         )
     try:
-        info = hub.HfApi().model_info(
-            repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S
-        )
+        info = hub.HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S)
     except (httpx2.TransportError, hub.errors.HfHubHTTPError) as error:
         response = getattr(error, "response", None)
         if not cached or (response is not None and response.status_code < 500):
@@ -374,8 +368,7 @@ def _check_version(folder: Path) -> None:
         raise ModelError(f"{config} has no valid format_version. Give a model that S2LDM has saved.")
     if version > FORMAT_VERSION:
         raise ModelError(
-            f"{config} has format {version}, but this S2LDM reads formats up to {FORMAT_VERSION}. "
-            "Update S2LDM."
+            f"{config} has format {version}, but this S2LDM reads formats up to {FORMAT_VERSION}. Update S2LDM."
         )
 
 
@@ -383,9 +376,7 @@ def _read_json(file: Path) -> dict[str, object]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{file} is not valid JSON ({one_line(error)}). Copy or download it again."
-        ) from error
+        raise ModelError(f"{file} is not valid JSON ({one_line(error)}). Copy or download it again.") from error
     if not isinstance(content, dict):
         raise ModelError(f"{file} is not a JSON object. Copy or download it again.")
     return content

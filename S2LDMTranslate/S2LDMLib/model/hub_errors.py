@@ -29,8 +29,7 @@ def explain(error: Exception, repo_id: str, action: str, revision: str = "main")
     # The Xet transfer library reports a full disk in words only.
     if getattr(error, "errno", None) == errno.ENOSPC or f"os error {errno.ENOSPC}" in str(error):
         return DownloadError(
-            f"The disk of the cache {constants.HF_HUB_CACHE} is full. "
-            "Free some space or point HF_HOME to another disk."
+            f"The disk of the cache {constants.HF_HUB_CACHE} is full. Free some space or point HF_HOME to another disk."
         )
     if isinstance(error, (httpx2.TransportError, ConnectionError)):
         return DownloadError(
@@ -66,7 +65,5 @@ def _explain_answer(error: Exception, repo_id: str, revision: str, action: str, 
     if isinstance(error, RepositoryNotFoundError):
         return ModelError(f"There is neither a folder nor a model {repo_id} on {endpoint}. Check the name.")
     if status == 403:
-        return DownloadError(
-            f"The access token gives no right to this on {repo_id}. Get one that does, then {log_in}."
-        )
+        return DownloadError(f"The access token gives no right to this on {repo_id}. Get one that does, then {log_in}.")
     return DownloadError(f"{endpoint} answered with error {status} for {repo_id}. Try again later.")

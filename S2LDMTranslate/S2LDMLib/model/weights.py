@@ -56,10 +56,7 @@ def load_weights(module: torch.nn.Module, file: Path) -> None:
         with safe_open(file, framework="pt", device="cpu") as stored:
             _check_names(set(stored.keys()), set(expected), file)
             _check_shapes({name: stored.get_slice(name).get_shape() for name in expected}, expected, file)
-            loaded = {
-                name: _convert(stored.get_tensor(name), target, name, file)
-                for name, target in expected.items()
-            }
+            loaded = {name: _convert(stored.get_tensor(name), target, name, file) for name, target in expected.items()}
     except SafetensorError as error:
         raise ModelError(_explain_unreadable(file, error)) from error
     except OSError as error:
@@ -135,9 +132,7 @@ def weights_digest(folder: Path) -> str:
     try:
         listing = "".join(f"{sha256_of(Path(folder) / name)}  {name}\n" for name in present)
     except OSError as error:
-        raise ModelError(
-            f"Cannot read the model {folder}: {one_line(error)}. Check its permissions."
-        ) from error
+        raise ModelError(f"Cannot read the model {folder}: {one_line(error)}. Check its permissions.") from error
     return hashlib.sha256(listing.encode()).hexdigest()
 
 

@@ -13,6 +13,7 @@ from .torso import RIBS, VERTEBRAE, Torso, crura, spine_y, vertebral_arches, ver
 
 AIR_HU, TABLE_HU = -1000.0, 100.0
 
+
 class Patient:
     """Geometry, densities and textures of one seed; it lives in the model frame of ``phantom_anatomy``."""
 
@@ -26,8 +27,7 @@ class Patient:
         self.crura = crura()
         self.marrow = [part.shrunk(2.0) for part in self.arches]
         self.warp = [Ripple.sample(rng, 75, 150, 5) for _ in range(3)]
-        self.fine, self.coarse, self.mottle = (Ripple.sample(rng, *span)
-                                               for span in ((5, 12), (25, 60), (13, 26)))
+        self.fine, self.coarse, self.mottle = (Ripple.sample(rng, *span) for span in ((5, 12), (25, 60), (13, 26)))
         self.crumbs = Ripple.sample(rng, 6, 16, 10)
         self.oral = bool(rng.random() < 0.5) if oral_contrast is None else oral_contrast
         self.colon_fill = self._fill(rng, 40, ("stool", "stool", "gas", "stool"))
@@ -36,8 +36,10 @@ class Patient:
         self.small_fill = self._fill(rng, 200, mixed)
         self.stomach_level = rng.uniform(-112, -88)
         plaque = self.organs.aorta.nodes[rng.integers(0, 20, 4)] if rng.random() < 0.6 else ()
-        self.plaques = [Ellipsoid((x + 8 * np.cos(t), y + 8 * np.sin(t), z), (2.4, 2.0, 4.0))
-                        for (x, y, z), t in zip(plaque, rng.uniform(0, 6.3, 4), strict=False)]
+        self.plaques = [
+            Ellipsoid((x + 8 * np.cos(t), y + 8 * np.sin(t), z), (2.4, 2.0, 4.0))
+            for (x, y, z), t in zip(plaque, rng.uniform(0, 6.3, 4), strict=False)
+        ]
 
     @staticmethod
     def _fill(rng: np.random.Generator, count: int, choices: tuple[str, ...]) -> list[str]:
@@ -58,16 +60,14 @@ class Plane:
         self.patient, self.edge = patient, edge
         self.x, self.y = x, y
         shape = (len(y), len(x))
-        self.straight = (np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape),
-                         np.full((1, 1), z, np.float32))
+        self.straight = (np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape), np.full((1, 1), z, np.float32))
         self.bent = patient.bend(self.straight)
         self.hu = np.full((3, *shape), AIR_HU, np.float32)
         self.label = np.zeros(shape, np.uint8)
         self.z = z
         self.skin = patient.torso.skin(self.straight)
 
-    def fill(self, distance: Array, name: str, texture: Array | float = 0.0,
-             window: tuple = np.s_[:, :]) -> None:
+    def fill(self, distance: Array, name: str, texture: Array | float = 0.0, window: tuple = np.s_[:, :]) -> None:
         """Paint tissue ``name`` where ``distance`` is negative; ``texture`` adds HU, alike or per phase."""
         alpha = np.clip(0.5 - distance / self.edge, 0, 1)
         tissue = self.patient.tissues[name]
@@ -85,8 +85,14 @@ class Plane:
         j = np.searchsorted(self.x, (low[0] - margin, high[0] + margin))
         return (slice(*i), slice(*j)) if i[0] < i[1] and j[0] < j[1] else None
 
-    def paint(self, shape: Ellipsoid | Tube, name: str, clip: Array | None = None, straight: bool = False,
-              texture: Callable[[Points], Array] | None = None) -> None:
+    def paint(
+        self,
+        shape: Ellipsoid | Tube,
+        name: str,
+        clip: Array | None = None,
+        straight: bool = False,
+        texture: Callable[[Points], Array] | None = None,
+    ) -> None:
         """Paint a shape, cut by the signed distance ``clip`` (rows, columns)."""
         window = self.window(shape)
         if window is None:
@@ -205,8 +211,7 @@ def paint_liver(plane: Plane, cavity: Array) -> None:
     liver = smooth_min(organs.liver[0].distance(plane.bent), organs.liver[1].distance(plane.bent), 24)
     liver = smooth_min(liver, organs.liver[2].distance(plane.bent), 16)
     liver = smooth_max(liver, cavity, 8)
-    fissure = np.maximum(np.abs(x + 12 + 0.15 * (y + 100)) - 1.6 - 3 * ramp(-z, -40, 0),
-                         np.maximum(y + 92, z - 46))
+    fissure = np.maximum(np.abs(x + 12 + 0.15 * (y + 100)) - 1.6 - 3 * ramp(-z, -40, 0), np.maximum(y + 92, z - 46))
     liver = smooth_max(liver, -fissure, 5)
     liver = smooth_max(liver, -organs.porta.distance(plane.bent), 6)
     if (liver > 0).all():
@@ -280,8 +285,12 @@ def paint_gut(plane: Plane, cavity: Array) -> None:
         paint_contents(plane, piece.shrunk(2.4), content, cavity)
     plane.paint(organs.stomach, "stomach", cavity)
     lumen = organs.stomach.shrunk(4.0)
-    plane.paint(lumen, "oral_contrast" if patient.oral else "fluid", cavity + 3,
-                texture=None if patient.oral else lambda p: 14 * np.maximum(patient.crumbs(p), 0))
+    plane.paint(
+        lumen,
+        "oral_contrast" if patient.oral else "fluid",
+        cavity + 3,
+        texture=None if patient.oral else lambda p: 14 * np.maximum(patient.crumbs(p), 0),
+    )
     plane.paint(lumen, "gas", np.maximum(cavity + 3, plane.straight[1] - patient.stomach_level))
 
 
@@ -289,8 +298,7 @@ def paint_contents(plane: Plane, lumen: Tube, content: str, cavity: Array) -> No
     """Fill a piece of bowel: stool is a crumbly mix with gas bubbles, gas floats on fluid."""
     patient = plane.patient
     if content == "stool":
-        plane.paint(lumen, "stool", cavity + 2,
-                    texture=lambda p: 45 - 420 * np.maximum(patient.crumbs(p) - 0.9, 0))
+        plane.paint(lumen, "stool", cavity + 2, texture=lambda p: 45 - 420 * np.maximum(patient.crumbs(p) - 0.9, 0))
     elif content == "gas":
         level = float(lumen.nodes[:, 1].mean()) + 0.3 * float(lumen.radii.mean())
         plane.paint(lumen, "fluid", cavity + 2)
@@ -309,8 +317,9 @@ def paint_great_vessels(plane: Plane) -> None:
     plane.paint(organs.smv, "mesenteric_vein")
     renal = float(ramp(plane.z, -45, -5))
     mixing = np.array([0, 12, 2], np.float32)[:, None, None]
-    plane.paint(organs.cava, "ivc_high" if renal > 0.5 else "ivc_low",
-                texture=lambda p: mixing * patient.fine(p) * renal)
+    plane.paint(
+        organs.cava, "ivc_high" if renal > 0.5 else "ivc_low", texture=lambda p: mixing * patient.fine(p) * renal
+    )
     for vein in organs.iliac_veins:
         plane.paint(vein, "ivc_low")
     for crus in patient.crura:

@@ -24,6 +24,7 @@ NOISE_PEAK_PER_MM = 0.13  # where the in-plane noise power spectrum of a soft-ti
 SUBSLICE_MM = 2.5
 LOWEST_HU = -1024.0
 
+
 @dataclass(frozen=True)
 class PhantomTriple:
     """Three registered phases (int16, HU) and the organ labels (uint8, see ``LABELS``), all on one grid."""
@@ -55,9 +56,13 @@ class Scanner:
         return np.fft.irfft2(np.fft.rfft2(hu) * self.blur, s=self.shape) + noise
 
 
-def make_phantom(seed: int = 0, size: tuple[int, int, int] = (256, 256, 40),
-                 spacing: tuple[float, float, float] = (1.5, 1.5, 5.0), noise_hu: float = 12.0,
-                 oral_contrast: bool | None = None) -> PhantomTriple:
+def make_phantom(
+    seed: int = 0,
+    size: tuple[int, int, int] = (256, 256, 40),
+    spacing: tuple[float, float, float] = (1.5, 1.5, 5.0),
+    noise_hu: float = 12.0,
+    oral_contrast: bool | None = None,
+) -> PhantomTriple:
     """Synthesise one made-up patient in three registered phases.
 
     Args:
@@ -72,12 +77,13 @@ def make_phantom(seed: int = 0, size: tuple[int, int, int] = (256, 256, 40),
         InputError: a size or spacing that is not positive, or a negative noise.
     """
     if min(size) < 1 or min(spacing) <= 0 or noise_hu < 0:
-        raise InputError("The phantom needs positive sizes and spacings and a noise of at least 0 HU. "
-                         f"Change size {size}, spacing {spacing} or noise {noise_hu}.")
+        raise InputError(
+            "The phantom needs positive sizes and spacings and a noise of at least 0 HU. "
+            f"Change size {size}, spacing {spacing} or noise {noise_hu}."
+        )
     patient = Patient(seed, oral_contrast)
     origin = [-0.5 * (n - 1) * s for n, s in zip(size, spacing, strict=True)]
-    x, y, z = ((o + s * np.arange(n)) / k for o, s, n, k in zip(origin, spacing, size, patient.scale,
-                                                                strict=True))
+    x, y, z = ((o + s * np.arange(n)) / k for o, s, n, k in zip(origin, spacing, size, patient.scale, strict=True))
     x, y = x.astype(np.float32), (y + BODY_CENTRE_Y).astype(np.float32)
     scanner = Scanner((size[1], size[0]), spacing[:2], noise_hu)
     volumes = np.zeros((3, *size[::-1]), np.int16)

@@ -98,8 +98,7 @@ class Tube:
             i = rows.searchsorted((min(a[1], b[1]) - reach, max(a[1], b[1]) + reach))
             if i[0] < i[1] and j[0] < j[1]:
                 window = slice(*i), slice(*j)
-                np.minimum(out[window], _cone_distance((x[window], y[window], z[window]), a, b),
-                           out=out[window])
+                np.minimum(out[window], _cone_distance((x[window], y[window], z[window]), a, b), out=out[window])
         return out
 
     def shrunk(self, wall: float) -> Tube:
@@ -109,7 +108,7 @@ class Tube:
     def pieces(self, length: int) -> list[Tube]:
         """Successive pieces of ``length`` segments that share their end nodes."""
         starts = range(0, len(self.nodes) - 1, length)
-        return [Tube(self.nodes[k:k + length + 1], self.radii[k:k + length + 1]) for k in starts]
+        return [Tube(self.nodes[k : k + length + 1], self.radii[k : k + length + 1]) for k in starts]
 
 
 def _cone_distance(points: Points, a: list[float], b: list[float]) -> Array:
@@ -125,8 +124,10 @@ def curve(nodes: list[tuple[float, ...]], steps: int = 4) -> Tube:
     p = np.asarray(nodes, np.float32)
     p = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
     t = np.linspace(0, 1, steps, endpoint=False, dtype=np.float32)[:, None]
-    spans = [0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-             for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True)]
+    spans = [
+        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+        for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True)
+    ]
     p = np.vstack([*spans, p[-2:-1]])
     return Tube(p[:, :3], np.maximum(p[:, 3], 0.4))
 
@@ -147,6 +148,5 @@ class Ripple:
 
     def __call__(self, points: Points) -> Array:
         x, y, z = points
-        total = sum(np.sin(w[0] * x + w[1] * y + (w[2] * z + p)) for w,
-                    p in zip(self.waves, self.phases, strict=True))
+        total = sum(np.sin(w[0] * x + w[1] * y + (w[2] * z + p)) for w, p in zip(self.waves, self.phases, strict=True))
         return total * np.float32(np.sqrt(2 / len(self.phases)))

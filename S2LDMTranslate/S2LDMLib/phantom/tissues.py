@@ -8,11 +8,46 @@ import numpy as np
 
 from .shapes import Array
 
-LABELS: dict[str, int] = {name: value for value, name in enumerate((
-    "background", "fat", "muscle", "skin", "bone", "disc", "spinal_canal", "cartilage", "lung", "lung_vessel",
-    "heart", "aorta", "artery", "ivc", "portal_vein", "mesenteric_vein", "hepatic_vein", "renal_vein",
-    "liver", "gallbladder", "spleen", "pancreas", "adrenal", "kidney_cortex", "kidney_medulla",
-    "renal_pelvis", "esophagus", "stomach", "bowel", "bowel_fluid", "bowel_gas", "stool", "oral_contrast"))}
+LABELS: dict[str, int] = {
+    name: value
+    for value, name in enumerate(
+        (
+            "background",
+            "fat",
+            "muscle",
+            "skin",
+            "bone",
+            "disc",
+            "spinal_canal",
+            "cartilage",
+            "lung",
+            "lung_vessel",
+            "heart",
+            "aorta",
+            "artery",
+            "ivc",
+            "portal_vein",
+            "mesenteric_vein",
+            "hepatic_vein",
+            "renal_vein",
+            "liver",
+            "gallbladder",
+            "spleen",
+            "pancreas",
+            "adrenal",
+            "kidney_cortex",
+            "kidney_medulla",
+            "renal_pelvis",
+            "esophagus",
+            "stomach",
+            "bowel",
+            "bowel_fluid",
+            "bowel_gas",
+            "stool",
+            "oral_contrast",
+        )
+    )
+}
 
 # Tissue: label, NCCT HU, then enhancement above NCCT in the late arterial and in the portal venous phase,
 # each as a range from which a seed draws. Published values where they exist (aorta, portal and hepatic veins,
@@ -58,8 +93,19 @@ TISSUES: dict[str, tuple[str, Range, Range, Range]] = {
     "stool": ("stool", (-60, 10), (0, 0), (0, 0)),
     "oral_contrast": ("oral_contrast", (240, 420), (0, 0), (0, 0)),
 }
-BLOOD = ("cavum", "chamber", "aorta", "lung_vessel", "artery", "ivc_low", "ivc_high", "portal_vein",
-         "mesenteric_vein", "hepatic_vein", "renal_vein")
+BLOOD = (
+    "cavum",
+    "chamber",
+    "aorta",
+    "lung_vessel",
+    "artery",
+    "ivc_low",
+    "ivc_high",
+    "portal_vein",
+    "mesenteric_vein",
+    "hepatic_vein",
+    "renal_vein",
+)
 
 
 @dataclass(frozen=True)

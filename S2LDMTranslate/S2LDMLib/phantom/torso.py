@@ -16,10 +16,24 @@ import numpy as np
 from .shapes import Array, Points, Tube, curve, ramp, smooth_max
 
 # Level: z of the vertebral middle, y of the middle of its body, half width and half depth of the body.
-VERTEBRAE = np.array([
-    (-172, -16, 24, 15), (-137, -30, 26, 17), (-104, -36, 25, 17), (-68, -34, 24, 17), (-34, -26, 23, 16),
-    (0, -15, 22, 16), (31, -4, 21, 15), (58, 7, 19, 15), (83, 16, 18, 14), (107, 23, 17, 14),
-    (130, 30, 16, 14), (152, 36, 16, 13), (173, 41, 16, 13)], np.float32)
+VERTEBRAE = np.array(
+    [
+        (-172, -16, 24, 15),
+        (-137, -30, 26, 17),
+        (-104, -36, 25, 17),
+        (-68, -34, 24, 17),
+        (-34, -26, 23, 16),
+        (0, -15, 22, 16),
+        (31, -4, 21, 15),
+        (58, 7, 19, 15),
+        (83, 16, 18, 14),
+        (107, 23, 17, 14),
+        (130, 30, 16, 14),
+        (152, 36, 16, 13),
+        (173, 41, 16, 13),
+    ],
+    np.float32,
+)
 FIRST_THORACIC = 6  # row of T12 in VERTEBRAE
 # Rib: z at its vertebra, fraction of the way to the front where bone turns into cartilage or the rib ends.
 RIBS = ((31, 0.30), (58, 0.44), (83, 0.62), (107, 0.68), (130, 0.73), (152, 0.76), (173, 0.78), (193, 0.80))
@@ -43,12 +57,17 @@ class Torso:
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Torso:
         breath = rng.uniform(-6, 6)
-        domes = np.array([(-66, -52, 74, 90, 97, 4), (68, -48, 72, 88, 88, 0), (4, -86, 100, 56, 75, 30)],
-                         np.float32)
+        domes = np.array([(-66, -52, 74, 90, 97, 4), (68, -48, 72, 88, 88, 0), (4, -86, 100, 56, 75, 30)], np.float32)
         domes[:, 4] += breath
-        return cls(rng.uniform(136, 146), rng.uniform(101, 109), rng.uniform(9, 26), rng.uniform(-14, 8),
-                   domes,
-                   rng.uniform(92, 112), rng.uniform(3, 9))
+        return cls(
+            rng.uniform(136, 146),
+            rng.uniform(101, 109),
+            rng.uniform(9, 26),
+            rng.uniform(-14, 8),
+            domes,
+            rng.uniform(92, 112),
+            rng.uniform(3, 9),
+        )
 
     def _section(self, points: Points, grow_x: float, grow_y: float) -> Array:
         """Radial distance to a superellipse; the waist narrows and the belly bulges with z."""
@@ -85,10 +104,12 @@ class Torso:
     def wall_thickness(self, points: Points, around: Array) -> Array:
         """Thickness of the wall: three flank muscles, rectus, the thin lines between; chest wall above the
         costal arch."""
-        flank = np.interp(around, (0, 0.2, 0.32, 0.6, 0.72, 0.765, 0.80, 0.9, 0.975, 1.0),
-                          (4, 4, 14, 17, 10, 4, 11, 11, 8, 2))
-        chest = ramp(points[2], -45, 0) * (1 - ramp(around, 0.6, 0.85)) + ramp(points[2], 30,
-                                                                               85) * ramp(around, 0.6, 0.85)
+        flank = np.interp(
+            around, (0, 0.2, 0.32, 0.6, 0.72, 0.765, 0.80, 0.9, 0.975, 1.0), (4, 4, 14, 17, 10, 4, 11, 11, 8, 2)
+        )
+        chest = ramp(points[2], -45, 0) * (1 - ramp(around, 0.6, 0.85)) + ramp(points[2], 30, 85) * ramp(
+            around, 0.6, 0.85
+        )
         return (flank + (10 - flank) * chest).astype(np.float32)
 
     def rib(self, points: Points, shell: Array, around: Array, level: int) -> tuple[Array, Array]:
@@ -129,8 +150,7 @@ def vertebral_body(points: Points) -> tuple[Array, Array]:
     a, b = (np.interp(z, VERTEBRAE[:, 0], VERTEBRAE[:, k]).astype(np.float32) for k in (2, 3))
     gap = np.abs(z - VERTEBRAE[:, 0][:, None, None])
     level = gap.min(0)
-    half = np.float32(0.5) * np.interp(z, VERTEBRAE[1:, 0],
-                                       np.diff(VERTEBRAE[:, 0])).astype(np.float32) - DISC_HALF_MM
+    half = np.float32(0.5) * np.interp(z, VERTEBRAE[1:, 0], np.diff(VERTEBRAE[:, 0])).astype(np.float32) - DISC_HALF_MM
     waist = 1 - 0.09 * (1 - np.minimum(level / half, 1) ** 2)
     f = np.sqrt((x / (a * waist)) ** 2 + (y / (b * waist)) ** 2)
     column = smooth_max((f - 1) * (a + b) / 2, -(np.sqrt(x * x + (y - b - 9) ** 2) - 11), 4)
@@ -148,20 +168,24 @@ def vertebral_arches() -> list[Tube]:
         for side in (-1, 1):
             root = (side * (a - 6), back + 12.0, z + 5)
             parts.append(curve([(side * (a - 8), y + b - 5, z + 6, 5), (*root, 4.5)], 1))
-            parts.append(curve([(*root, 4.5), (side * 9, back + 23, z - 2, 3.5), (0, back + 28, z - 6, 4)],
-                               2))
+            parts.append(curve([(*root, 4.5), (side * 9, back + 23, z - 2, 3.5), (0, back + 28, z - 6, 4)], 2))
             parts.append(curve([(*root, 5), (side * tip[0], tip[1], tip[2], 3.5)], 2))
             parts.append(curve([(side * 16, back + 15, z + 14, 5), (side * 16, back + 17, z - 16, 5.5)], 1))
             if thoracic:
-                parts.append(curve([(side * a, y + b - 4, z + 8, 4.5), (side * 32, back + 20, z + 4, 3.5)],
-                                   2))
+                parts.append(curve([(side * a, y + b - 4, z + 8, 4.5), (side * 32, back + 20, z + 4, 3.5)], 2))
         drop = 22 if thoracic else 4
-        parts.append(curve([(0, back + 27, z - 6, 3.5),
-                            (0, back + (42 if thoracic else 50), z - 8 - drop, 4.5)], 2))
+        parts.append(curve([(0, back + 27, z - 6, 3.5), (0, back + (42 if thoracic else 50), z - 8 - drop, 4.5)], 2))
     return parts
 
 
 def crura() -> list[Tube]:
     """Crura of the diaphragm: muscle on both sides of the aorta in front of the spine."""
-    return [curve([(side * 9, float(spine_y(z)) - 20, z, radius)
-                   for z, radius in ((-50, 2), (-20, 4), (10, 5), (40, 5), (64, 3))]) for side in (-1, 1)]
+    return [
+        curve(
+            [
+                (side * 9, float(spine_y(z)) - 20, z, radius)
+                for z, radius in ((-50, 2), (-20, 4), (10, 5), (40, 5), (64, 3))
+            ]
+        )
+        for side in (-1, 1)
+    ]

@@ -77,9 +77,7 @@ def test_valid_excludes_what_the_cect_did_not_measure(registered: Registration) 
     highest_measured = cect.TransformIndexToPhysicalPoint((0, 0, cect.GetDepth() - 1))[2]
     inside = np.argwhere(valid > 0)[::97]
     for k, j, i in inside:
-        point = registered.transform.TransformPoint(
-            ncct.TransformIndexToPhysicalPoint((int(i), int(j), int(k)))
-        )
+        point = registered.transform.TransformPoint(ncct.TransformIndexToPhysicalPoint((int(i), int(j), int(k))))
         assert lowest_measured - 0.1 <= point[2] <= highest_measured + 0.1
     assert valid[z < 40].mean() > 0.6
     assert not valid[-1].all() or not valid[0].all()
@@ -88,9 +86,7 @@ def test_valid_excludes_what_the_cect_did_not_measure(registered: Registration) 
 def test_register_is_deterministic(registered: Registration) -> None:
     ncct, cect = scans()
     again = register(cect, ncct)
-    assert np.array_equal(
-        sitk.GetArrayViewFromImage(again.image), sitk.GetArrayViewFromImage(registered.image)
-    )
+    assert np.array_equal(sitk.GetArrayViewFromImage(again.image), sitk.GetArrayViewFromImage(registered.image))
 
 
 def test_register_refuses_an_empty_scan() -> None:
