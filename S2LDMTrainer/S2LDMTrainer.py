@@ -14,7 +14,7 @@ import vtk
 from S2LDMTrainerPanel.headless import run_command_line
 from S2LDMTrainerPanel.loss_plots import LossPlots
 from S2LDMTrainerPanel.packages import PACKAGES, DependencyError
-from S2LDMTrainerPanel.run_monitor import Phase, RunError, RunMonitor, RunState
+from S2LDMTrainerPanel.run_monitor import RunError, RunMonitor, RunState, RunStatus
 from S2LDMTrainerPanel.run_process import LIBRARY, Launcher, launch_detached
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -168,13 +168,13 @@ class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show the run of the chosen folder, and what can be done with it."""
         self.logic.openRun(self._parameterNode.runFolder)
         state = self.logic.update()
-        obstacle = self.logic.obstacle(self._parameterNode.dataFolder, state)
+        reason = self.logic.reason_unavailable(self._parameterNode.dataFolder, state)
         self.ui.startButton.text = _("Resume") if self.logic.canResume else _("Start")
-        self.ui.startButton.enabled = not obstacle
-        self.ui.startButton.toolTip = obstacle
+        self.ui.startButton.enabled = not reason
+        self.ui.startButton.toolTip = reason
         self.ui.presetComboBox.enabled = not self.logic.canResume
         self.ui.stopButton.enabled = state.is_running
-        if state.phase is Phase.STOPPING:
+        if state.status is RunStatus.STOPPING:
             self.ui.stopButton.text = _("Stop at once")
             self.ui.stopButton.toolTip = _("Do not wait for the checkpoint; the steps since the last one are lost.")
         else:
@@ -183,7 +183,7 @@ class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.lossCurvesButton.enabled = self.logic.lossCurves is not None
         self.ui.progressBar.maximum = state.steps or 1
         self.ui.progressBar.value = state.step
-        self.ui.statusLabel.text = statusText(state, obstacle)
+        self.ui.statusLabel.text = statusText(state, reason)
         self._showLog(self.logic.log())
 
     def _showLog(self, text: str) -> None:
@@ -196,24 +196,26 @@ class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         bar.setValue(bar.maximum if atEnd else position)
 
 
-def statusText(state: RunState, obstacle: str) -> str:
+def statusText(state: RunState, reason: str) -> str:
     """What people want to know about a run; with the reason why it cannot be started, where that is news."""
-    if state.phase is Phase.EMPTY:
-        return obstacle or _("Ready to start.")
-    if state.phase is Phase.RUNNING:
+    if state.status is RunStatus.EMPTY:
+        return reason or _("Ready to start.")
+    if state.status is RunStatus.RUNNING:
         if not state.stage:
             return _("Starting...")
         where = _("{stage}: step {step} of {steps}").format(stage=state.stage, step=state.step, steps=state.steps)
         return where + remainingText(state.remaining_s)
     text = {
-        Phase.STOPPING: _("Stopping after this step, with a checkpoint..."),
-        Phase.DONE: _("Done. The model is in {message}"),
-        Phase.FAILED: _("Failed. {message}"),
-        Phase.CANCELLED: _("Stopped. It can go on from its last checkpoint."),
-        Phase.INTERRUPTED: _("Interrupted without a word, as by a power cut. It can go on from its last checkpoint."),
-    }[state.phase].format(message=state.message)
-    has_news = state.phase not in (Phase.STOPPING, Phase.DONE)
-    return f"{text}\n{obstacle}".strip() if has_news else text.strip()
+        RunStatus.STOPPING: _("Stopping after this step, with a checkpoint..."),
+        RunStatus.DONE: _("Done. The model is in {message}"),
+        RunStatus.FAILED: _("Failed. {message}"),
+        RunStatus.CANCELLED: _("Stopped. It can go on from its last checkpoint."),
+        RunStatus.INTERRUPTED: _(
+            "Interrupted without a word, as by a power cut. It can go on from its last checkpoint."
+        ),
+    }[state.status].format(message=state.message)
+    has_news = state.status not in (RunStatus.STOPPING, RunStatus.DONE)
+    return f"{text}\n{reason}".strip() if has_news else text.strip()
 
 
 def remainingText(seconds: float | None) -> str:
@@ -265,9 +267,9 @@ class S2LDMTrainerLogic(ScriptedLoadableModuleLogic):
         self._plots.add(self._monitor.read())
         return self._monitor.state()
 
-    def obstacle(self, dataFolder: Path, state: RunState) -> str:
+    def reason_unavailable(self, dataFolder: Path, state: RunState) -> str:
         """Why no run can be started in this state; empty where one can."""
-        return self._monitor.obstacle(dataFolder, state)
+        return self._monitor.reason_unavailable(dataFolder, state)
 
     def start(self, dataFolder: Path, preset: str) -> None:
         """Start or resume a run in the opened folder; raises RunError where it cannot be started."""
@@ -296,7 +298,7 @@ class S2LDMTrainerTest(ScriptedLoadableModuleTest):
     def test_an_empty_folder_is_ready_for_a_run(self) -> None:
         logic = S2LDMTrainerLogic()
         logic.openRun(Path(slicer.app.temporaryPath) / "S2LDMTrainerTest")
-        self.assertIs(logic.update().phase, Phase.EMPTY)
+        self.assertIs(logic.update().status, RunStatus.EMPTY)
         self.assertIsNone(logic.lossCurves)
         self.assertIn(DEFAULT_PRESET, PRESETS)
         self.delayDisplay("Test passed")

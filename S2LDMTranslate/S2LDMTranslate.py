@@ -8,13 +8,13 @@ import slicer
 import vtk
 from S2LDMSlicerLib.errors import PanelError
 from S2LDMTranslatePanel.jobs.engine_process import EngineProcess, Start
-from S2LDMTranslatePanel.jobs.job import JobState, Phase
-from S2LDMTranslatePanel.jobs.translation_job import Request, TranslationJob
+from S2LDMTranslatePanel.jobs.job import JobState, JobStatus
+from S2LDMTranslatePanel.jobs.translation_job import TranslationJob, TranslationRequest
 from S2LDMTranslatePanel.result_section import AXIAL, VIEWS, ResultSection
 from S2LDMTranslatePanel.scene.region_box import place_region, region_of
 from S2LDMTranslatePanel.scene.result_nodes import KIND, RESULT_KIND
 from S2LDMTranslatePanel.scene.sample_data import make_sample, register_sample_data
-from S2LDMTranslatePanel.scene.source_volume import hardened_copy, has_nonlinear_transform, obstacle
+from S2LDMTranslatePanel.scene.source_volume import hardened_copy, has_nonlinear_transform, reason_unavailable
 from S2LDMTranslatePanel.setup.model_choice import BUNDLED_KIND, FOLDER_KIND, HUB_KIND, KINDS, ModelChoice, ModelFacts
 from S2LDMTranslatePanel.setup.packages import PACKAGES
 from S2LDMTranslatePanel.texts import end_text, running_text
@@ -193,7 +193,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.translator.cancel()
         self._timer.stop()
         self._showLog()
-        self._onJobEnd(JobState(Phase.CANCELLED))
+        self._onJobEnd(JobState(JobStatus.CANCELLED))
 
     def onRegionAdded(self, region) -> None:
         """A new region starts over the middle of the input."""
@@ -204,7 +204,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Look what the job has done since the last time, and ask what it asks."""
         wasRunning = self.logic.translator.is_running
         state = self.logic.translator.update()
-        if state and state.phase is Phase.ASKING and not self._asking:
+        if state and state.status is JobStatus.ASKING and not self._asking:
             self._asking = True  # the dialog lets this timer go on
             self.logic.translator.answer(slicer.util.confirmYesNoDisplay(state.message, self.moduleName))
             self._asking = False
@@ -240,14 +240,14 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         isTranslation = isinstance(translator.job, TranslationJob)
         if not isTranslation:
             self.logic.forgetModel()
-        if state.phase is Phase.DONE and isTranslation:
+        if state.status is JobStatus.DONE and isTranslation:
             self.logic.getParameterNode().resultVolume = translator.result
         if self._parameterNode:
-            if state.phase is Phase.DONE and isTranslation:
+            if state.status is JobStatus.DONE and isTranslation:
                 self._results.show_if_wanted()
             self._checkCanGenerate()
         self.ui.progressBar.value = 0
-        if state.phase is Phase.FAILED:
+        if state.status is JobStatus.FAILED:
             self._showError(PanelError(state.message), translator.log())
         else:
             self.ui.statusLabel.text = end_text(state, translator)
@@ -256,7 +256,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what can be done now, and why not."""
         self._observeInput(self._parameterNode.inputVolume)
         running = self.logic.translator.is_running
-        obstacles = {phase: self.logic.obstacle(self._parameterNode, phase) for phase in PHASES}
+        obstacles = {phase: self.logic.reason_unavailable(self._parameterNode, phase) for phase in PHASES}
         for phase, button in (("arterial", self.ui.arterialButton), ("venous", self.ui.venousButton)):
             button.enabled = not obstacles[phase]
             button.toolTip = obstacles[phase]
@@ -327,7 +327,7 @@ class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
         active = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
         candidates = [slicer.mrmlScene.GetNodeByID(active)] if active else []
         candidates += slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        return next((node for node in candidates if not obstacle(node)), None)
+        return next((node for node in candidates if not reason_unavailable(node)), None)
 
     def modelFacts(self, parameters) -> ModelFacts:
         """What the chosen model is; raises PanelError where it is not on this computer or damaged."""
@@ -351,11 +351,11 @@ class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
         """Whether the result depends on the seed."""
         return (parameters.steps or facts.steps) >= facts.samples_differ_from
 
-    def obstacle(self, parameters, phase: str) -> str:
+    def reason_unavailable(self, parameters, phase: str) -> str:
         """Why this phase cannot be generated now; empty where it can."""
         if self.translator.is_running:
             return _("A job is running. Wait for its end, or cancel it.")
-        if reason := obstacle(parameters.inputVolume):
+        if reason := reason_unavailable(parameters.inputVolume):
             return reason
         try:
             facts = self.modelFacts(parameters)
@@ -369,10 +369,10 @@ class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
 
     def start(self, parameters, phase: str) -> None:
         """Begin to translate; raises PanelError where that cannot be."""
-        if reason := self.obstacle(parameters, phase):
+        if reason := self.reason_unavailable(parameters, phase):
             raise PanelError(reason)
         facts = self.modelFacts(parameters)
-        request = Request(
+        request = TranslationRequest(
             phase=phase,
             model=facts.argument,
             steps=parameters.steps,
@@ -410,9 +410,9 @@ class S2LDMTranslateTest(ScriptedLoadableModuleTest):
     def test_the_sample_can_be_translated_by_the_bundled_model(self) -> None:
         logic = S2LDMTranslateLogic()
         parameters = logic.getParameterNode()
-        self.assertIn("Load a non-contrast CT", logic.obstacle(parameters, "arterial"))
+        self.assertIn("Load a non-contrast CT", logic.reason_unavailable(parameters, "arterial"))
         parameters.inputVolume = make_sample()
         for phase in PHASES:
-            self.assertEqual(logic.obstacle(parameters, phase), "")
+            self.assertEqual(logic.reason_unavailable(parameters, phase), "")
         self.assertIs(logic.likelyInput(), parameters.inputVolume)
         self.delayDisplay("Test passed")

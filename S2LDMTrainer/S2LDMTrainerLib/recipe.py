@@ -16,14 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from S2LDMLib.errors import InputError
-from S2LDMLib.model.config import (
-    PHASES,
-    AutoencoderConfig,
-    DenoiserConfig,
-    PreprocessConfig,
-    SchedulerConfig,
-    build_config,
-)
+from S2LDMLib.model.config import PHASES, AutoencoderConfig, DenoiserConfig, PreprocessConfig, SchedulerConfig
+from S2LDMLib.model.config_files import build_config
 
 PRESETS = Path(__file__).parent / "presets"
 AUGMENTATIONS = ("none", "light", "full")

@@ -18,7 +18,7 @@ class RunError(RuntimeError):
     """A run cannot be started or stopped; one sentence what is wrong, one what to do."""
 
 
-class Phase(Enum):
+class RunStatus(Enum):
     """Where a run folder stands."""
 
     EMPTY = "empty"
@@ -37,7 +37,7 @@ class RunState:
     ``step``, ``steps`` and ``remaining_s`` are those of ``stage``, not of the whole run.
     """
 
-    phase: Phase
+    status: RunStatus
     message: str = ""
     stage: str = ""
     step: int = 0
@@ -46,7 +46,7 @@ class RunState:
 
     @property
     def is_running(self) -> bool:
-        return self.phase in (Phase.RUNNING, Phase.STOPPING)
+        return self.status in (RunStatus.RUNNING, RunStatus.STOPPING)
 
 
 class RunMonitor:
@@ -85,22 +85,22 @@ class RunMonitor:
 
     def state(self) -> RunState:
         """Where the run stands, as of the last :meth:`read`."""
-        phase, message = self._phase()
+        status, message = self._status()
         last = self._reader.last
         return RunState(
-            phase=phase,
+            status=status,
             message=message,
             stage=self.stage,
             step=int(last.get("step", 0)),
             steps=int(last.get("steps") or 0),
-            remaining_s=last.get("remaining_s") if phase is Phase.RUNNING else None,
+            remaining_s=last.get("remaining_s") if status is RunStatus.RUNNING else None,
         )
 
-    def obstacle(self, data: Path, state: RunState) -> str:
+    def reason_unavailable(self, data: Path, state: RunState) -> str:
         """Why a run cannot be started in this state, in a sentence that says what to do; empty where it can."""
         if state.is_running:
             return f"A run is going on in {self.run}. Stop it, or choose another run folder."
-        if state.phase is Phase.DONE:
+        if state.status is RunStatus.DONE:
             return f"The run in {self.run} is finished. Choose another run folder for a new one."
         if not (data / MANIFEST).is_file():
             return f"{data} holds no prepared data. Choose a folder that 's2ldm-train prepare' made."
@@ -115,8 +115,8 @@ class RunMonitor:
             RunError: it cannot be started.
         """
         self._unseen += self._reader.read()
-        if obstacle := self.obstacle(data, self.state()):
-            raise RunError(obstacle)
+        if reason := self.reason_unavailable(data, self.state()):
+            raise RunError(reason)
         arguments = ["train", str(data), str(self.run), "--preset", preset]
         if self.can_resume:
             arguments = ["train", str(data), str(self.run), "--preset", str(self.run / RECIPE), "--resume"]
@@ -155,21 +155,21 @@ class RunMonitor:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def _phase(self) -> tuple[Phase, str]:
+    def _status(self) -> tuple[RunStatus, str]:
         code = self._process.poll() if self._process else None
         alive = self._process is not None and code is None
         if alive or find_holder(self.run):
-            return (Phase.STOPPING if self._asked_to_stop else Phase.RUNNING), ""
+            return (RunStatus.STOPPING if self._asked_to_stop else RunStatus.RUNNING), ""
         event, message = self._reader.event.get("event"), str(self._reader.event.get("message", ""))
-        if event == Phase.DONE.value or (not event and code == 0):
-            return Phase.DONE, str(self.run / MODEL)
-        if event in (Phase.FAILED.value, Phase.CANCELLED.value):
-            return Phase(event), message
+        if event == RunStatus.DONE.value or (not event and code == 0):
+            return RunStatus.DONE, str(self.run / MODEL)
+        if event in (RunStatus.FAILED.value, RunStatus.CANCELLED.value):
+            return RunStatus(event), message
         if code == CANCELLED_CODE or (code and self._asked_to_stop):
-            return Phase.CANCELLED, ""
+            return RunStatus.CANCELLED, ""
         if code is not None:
-            return Phase.FAILED, self._last_words() or f"The training ended with exit code {code}."
-        return (Phase.INTERRUPTED if self.can_resume else Phase.EMPTY), ""
+            return RunStatus.FAILED, self._last_words() or f"The training ended with exit code {code}."
+        return (RunStatus.INTERRUPTED if self.can_resume else RunStatus.EMPTY), ""
 
     def _last_words(self) -> str:
         """The last line of the log, where the command line puts its error."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from S2LDMSlicerLib.processes import own_group
 from S2LDMSlicerLib.slicer_python import library_command, library_environment
 
 LIBRARY = "S2LDMTrainerLib"
@@ -65,12 +66,14 @@ def launch_detached(command: Sequence[str], environment: Mapping[str, str], log:
         OSError: the log cannot be written, or the program cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    options: dict[str, object] = {"start_new_session": True}
-    if os.name == "nt":
-        options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     with log.open("ab") as output:
         return subprocess.Popen(
-            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **options
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            **own_group(),
         )
 
 

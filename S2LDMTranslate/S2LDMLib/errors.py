@@ -39,3 +39,9 @@ class Cancelled(S2LDMError):
 
 class S2LDMWarning(UserWarning):
     """Something that the user should know and that does not end the run."""
+
+
+def one_line(error: BaseException) -> str:
+    """An error's own words as one line without a full stop, to stand inside a message of ours."""
+    words = (getattr(error, "strerror", None) or str(error)).strip() or type(error).__name__
+    return words.splitlines()[0].rstrip(".:")

@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
-from . import __version__
+from .about import __version__
 from .errors import InputError, ModelError, S2LDMError, S2LDMWarning
 from .guard.input_checks import check_input
 from .inference.devices import is_out_of_memory, plans
@@ -20,8 +20,12 @@ from .inference.postprocess import postprocess
 from .inference.preprocess import Prepared, preprocess
 from .inference.scheduler import LatentScheduler
 from .inference.translation import Translation
-from .model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig, load_config, save_config
-from .model.hub import ModelSource, check_format, push_to_hub, resolve_model
+from .inference.uncertainty import mean_and_deviation
+from .model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig
+from .model.config_files import load_config, save_config
+from .model.hub import ModelSource, resolve_model
+from .model.layout import check_format
+from .model.upload import push_to_hub
 from .model.weights import load_weights, save_weights
 from .networks.autoencoder import SyncreticAutoencoder
 from .networks.denoiser import LatentDenoiser
@@ -144,6 +148,39 @@ class S2LDMPipeline:
             result.SetMetaData("S2LDM_region", str(region))
         report.report("postprocess", 1, 1)
         return result
+
+    def samples(
+        self, image: sitk.Image, phase: str, count: int, *, seed: int = 0, on_progress: OnProgress | None = None,
+        **options: Any,
+    ) -> tuple[sitk.Image, sitk.Image]:  # fmt: skip
+        """Mean and standard deviation of several translations, with the seeds ``seed`` to ``seed + count - 1``.
+
+        Args:
+            options: the other arguments of a translation, see :meth:`__call__`.
+
+        Returns:
+            See :func:`~S2LDMLib.inference.uncertainty.mean_and_deviation`.
+
+        Raises:
+            InputError: see :meth:`check_samples` and :meth:`__call__`.
+        """
+        self.check_samples(count, options.get("steps"))
+
+        def translate(seed: int, on_progress: OnProgress | None) -> sitk.Image:
+            return self(image, phase, seed=seed, on_progress=on_progress, **options)
+
+        return mean_and_deviation(translate, count, seed, on_progress)
+
+    def check_samples(self, count: int, steps: int | None) -> None:
+        """Raises InputError where several samples would all be the same, or ``count`` is no number of samples."""
+        steps = self.scheduler.config.steps if steps is None else steps
+        if count < 2:
+            raise InputError(f"{count} samples have no spread. Use 2 or more.")
+        if steps == 1 and isinstance(self.denoiser, LatentDenoiser):
+            raise InputError(
+                "With one sampling step this model gives the same result for every seed, so samples have no spread. "
+                "Use 2 or more steps."
+            )
 
     def prepare(self, image: sitk.Image, patient: sitk.Image | None = None, region: Region | None = None) -> Prepared:
         """What the networks see of a volume; arguments as in :func:`~S2LDMLib.inference.preprocess.preprocess`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from .jobs.dicom_export import DicomExportJob
-from .jobs.job import JobState, Phase
+from .jobs.job import JobState, JobStatus
 from .jobs.translation_job import TranslationJob
 from .translator import Translator
 
@@ -29,7 +29,7 @@ def stage_text(stage: str) -> str:
 
 def running_text(state: JobState) -> str:
     """Where a running job stands."""
-    if state.phase is Phase.ASKING:
+    if state.status is JobStatus.ASKING:
         return _("Waiting for your answer...")
     return f"{stage_text(state.stage)}...{remaining_text(state.remaining_s)}"
 
@@ -45,7 +45,7 @@ def remaining_text(seconds: float | None) -> str:
 
 def end_text(state: JobState, translator: Translator) -> str:
     """What became of a job that did not fail."""
-    if state.phase is Phase.CANCELLED:
+    if state.status is JobStatus.CANCELLED:
         return _("Cancelled. Nothing was kept.")
     if isinstance(translator.job, DicomExportJob):
         written = _("Written: {files}").format(files=translator.job.request.folder)

@@ -13,10 +13,10 @@ from S2LDMSlicerLib.errors import PanelError
 from .jobs.dicom_export import DicomExport
 from .jobs.download_job import DownloadJob
 from .jobs.engine_process import EngineProcess, Start
-from .jobs.job import Job, JobState, Phase
-from .jobs.translation_job import Request, TranslationJob
+from .jobs.job import Job, JobState, JobStatus
+from .jobs.translation_job import TranslationJob, TranslationRequest
 from .scene.result_nodes import add_deviation, add_result, is_result
-from .scene.source_volume import copy_of, has_nonlinear_transform, obstacle
+from .scene.source_volume import copy_of, has_nonlinear_transform, reason_unavailable
 
 END_WAIT_S = 2.0
 
@@ -48,7 +48,7 @@ class Translator:
         """Where the job stands, and nothing else happens. None before the first job."""
         return self.job.state if self.job else None
 
-    def start(self, volume: Any, request: Request, replaced: Any = None) -> None:
+    def start(self, volume: Any, request: TranslationRequest, replaced: Any = None) -> None:
         """Begin to translate a volume node.
 
         Args:
@@ -60,7 +60,7 @@ class Translator:
         self._check_idle()
         if replaced is not None and not is_result(replaced):
             raise PanelError(f"{replaced.GetName()} is no synthetic CT. Choose a former result, or a new volume.")
-        if reason := obstacle(volume):
+        if reason := reason_unavailable(volume):
             raise PanelError(reason)
         if has_nonlinear_transform(volume):
             raise PanelError(
@@ -88,7 +88,7 @@ class Translator:
         state = self.job.state
         if not state.is_running and not self._taken:
             self._taken = True
-            if state.phase is Phase.DONE:
+            if state.status is JobStatus.DONE:
                 self._take(self.job)
         return state
 

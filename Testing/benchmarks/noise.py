@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from S2LDMLib.guard.coarse_scan import survey
+from S2LDMLib.guard.coarse_scan import coarse_scan
 from S2LDMLib.guard.noise import noise_for_model
 from S2LDMLib.pipeline import S2LDMPipeline
 
@@ -54,7 +54,7 @@ def _rows(
             noise = _smooth(noise, 1.0)
             noise /= noise.std()
         noisy = np.clip(np.rint(hu + sd * noise * (smooth > BODY_HU)), -1024, 3000)
-        read = noise_for_model(survey(_like(noisy, ncct)))
+        read = noise_for_model(coarse_scan(_like(noisy, ncct)))
         for phase in pipeline.config.phases:
             found = _enhancement(pipeline, noisy, ncct, phase)
             off = np.abs(found - clean[phase])[soft]

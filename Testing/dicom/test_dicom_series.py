@@ -22,7 +22,7 @@ from refusals import refused
 from S2LDMLib.commands.cli import main
 from S2LDMLib.dicom.reading.series import find_series, list_series
 from S2LDMLib.errors import InputError, S2LDMWarning
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 
 STORED = ct_array() + 1024
 

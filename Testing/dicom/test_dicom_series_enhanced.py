@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 from refusals import refused
 from S2LDMLib.dicom.reading.series import find_series
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 
 STORED = ct_array() + 1024
 

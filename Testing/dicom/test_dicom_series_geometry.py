@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from refusals import refused
 from S2LDMLib.dicom.reading.series import DicomSeries, find_series
 from S2LDMLib.errors import S2LDMWarning
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 
 STORED = ct_array() + 1024
 SPACING, SHAPE = np.array([1.5, 2.0]), (48, 64)  # of the plane: columns, rows; rows, columns

@@ -13,7 +13,7 @@ from dicom_maker import ct_array, transcode, write_enhanced, write_series
 from pydicom import Dataset, dcmread
 from refusals import refused
 from S2LDMLib.dicom.reading.series import find_series
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 
 STORED = np.maximum(ct_array(), -1024) + 1024
 HU = STORED - 1024

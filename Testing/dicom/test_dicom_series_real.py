@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from refusals import refused
 from S2LDMLib.dicom.reading.series import find_series, list_series
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 from shared_data import SHARED_DATA
 
 

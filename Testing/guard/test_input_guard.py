@@ -10,14 +10,14 @@ import pytest
 import SimpleITK as sitk
 from body_part_maker import abdomen
 from S2LDMLib.commands.cli import main
-from S2LDMLib.guard.coarse_scan import survey
+from S2LDMLib.guard.coarse_scan import coarse_scan
 from S2LDMLib.guard.contrast import ENHANCED_LENGTH_MM, length_limit
 from S2LDMLib.guard.input_checks import check_input
 from S2LDMLib.guard.input_report import InputReport, Score
 from S2LDMLib.guard.noise import NOISE_LIMIT_HU, noise_for_model, noise_of_scan
 from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 from shared_data import SHARED_DATA
 
 
@@ -36,12 +36,12 @@ def with_noise(image: sitk.Image, deviation: float) -> sitk.Image:
     return noisy
 
 
-# Survey ------------------------------------------------------------------------------------------------------------
+# Coarse scan ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 def test_a_survey_is_the_same_for_any_axis_order(phantom: PhantomTriple, order: tuple[int, int, int]):
-    expected, seen = survey(phantom.ncct), survey(sitk.PermuteAxes(phantom.ncct, order))
+    expected, seen = coarse_scan(phantom.ncct), coarse_scan(sitk.PermuteAxes(phantom.ncct, order))
     assert seen.spacing == expected.spacing
     assert np.array_equal(seen.hu, expected.hu) and np.array_equal(seen.body, expected.body)
 
@@ -49,13 +49,13 @@ def test_a_survey_is_the_same_for_any_axis_order(phantom: PhantomTriple, order: 
 def test_a_volume_with_fewer_voxels_than_a_cell_can_be_surveyed():
     image = sitk.GetImageFromArray(np.full((3, 40, 40), 40, np.int16))
     image.SetSpacing((0.5, 0.5, 0.5))
-    assert survey(image).hu.shape == (1, 13, 13)
+    assert coarse_scan(image).hu.shape == (1, 13, 13)
 
 
 def test_the_outline_is_measured_where_the_border_cuts_it():
     whole = abdomen()
-    assert survey(whole).cut_mm().max() == 0
-    half = survey(whole[128:])
+    assert coarse_scan(whole).cut_mm().max() == 0
+    half = coarse_scan(whole[128:])
     assert half.cut_mm().min() == pytest.approx(230, rel=0.15), "depth of the made-up patient in the middle"
 
 
@@ -79,7 +79,7 @@ def test_a_slab_without_contrast_is_noted_as_too_short_and_not_warned_of(phantom
 
 
 def test_the_limit_grows_with_the_scan_up_to_its_full_length():
-    limits = [length_limit(survey(abdomen()[:, :, :count])) for count in (4, 10, 16, 17)]
+    limits = [length_limit(coarse_scan(abdomen()[:, :, :count])) for count in (4, 10, 16, 17)]
     assert limits == pytest.approx([18, 45, 72, ENHANCED_LENGTH_MM])
 
 
@@ -89,7 +89,7 @@ def test_the_limit_grows_with_the_scan_up_to_its_full_length():
 @pytest.mark.parametrize("deviation", [5.0, 12.0, 30.0])
 def test_noise_of_a_known_size_is_read(deviation: float):
     image = make_phantom(seed=1, size=(256, 200, 4), noise_hu=deviation).ncct
-    assert noise_for_model(survey(image)) == pytest.approx(deviation, rel=0.2)
+    assert noise_for_model(coarse_scan(image)) == pytest.approx(deviation, rel=0.2)
 
 
 def test_noise_of_thin_slices_is_told_apart_from_what_the_model_sees():
@@ -112,7 +112,7 @@ def test_too_much_noise_is_warned_of_with_its_figure():
 
 
 def test_edges_organs_and_gas_are_not_taken_for_noise():
-    assert noise_for_model(survey(abdomen(noise=0))) < 1
+    assert noise_for_model(coarse_scan(abdomen(noise=0))) < 1
 
 
 def test_noise_that_cannot_be_measured_is_noted():

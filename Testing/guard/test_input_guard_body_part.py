@@ -9,10 +9,10 @@ import pytest
 import SimpleITK as sitk
 from body_part_maker import abdomen, arm, chest, head, legs, neck
 from S2LDMLib.guard.body_part import body_part
-from S2LDMLib.guard.coarse_scan import survey
+from S2LDMLib.guard.coarse_scan import coarse_scan
 from S2LDMLib.guard.input_checks import check_input
 from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 from shared_data import SHARED_DATA, real
 
 FEW_REAL = ["pairs/HCC_005_19990123/ncct", "labelled/native_abdomen_ct", "labelled/lidc_0001_arterial_ct"]
@@ -66,7 +66,7 @@ def tilted(image: sitk.Image, degrees: float) -> sitk.Image:
 )
 def test_other_parts_are_named_and_warned_of(make: Callable[[float], sitk.Image], name: str, scale: float):
     image = make(scale)
-    part = body_part(survey(image))
+    part = body_part(coarse_scan(image))
     assert part.abdomen_part <= 0.2 and part.lengths_mm[name] >= 0.7 * part.scanned_mm
     warning = next(each for each in check_input(image, (1, 1, 1)).warnings if "abdomen" in each)
     assert f"{name} {part.lengths_mm[name]:.0f} mm" in warning and "Give a CT of the abdomen" in warning
@@ -75,19 +75,19 @@ def test_other_parts_are_named_and_warned_of(make: Callable[[float], sitk.Image]
 @pytest.mark.parametrize("scale", [0.8, 1.0, 1.2])
 @pytest.mark.parametrize("fat", [5.0, 20.0, 45.0])
 def test_thin_and_obese_abdomens_pass(scale: float, fat: float):
-    part = body_part(survey(abdomen(scale, fat)))
+    part = body_part(coarse_scan(abdomen(scale, fat)))
     assert part.lengths_mm == {"abdomen": 200.0}
 
 
 def test_the_phantom_passes_in_every_phase(phantom: PhantomTriple):
-    assert all(body_part(survey(image)).is_abdomen for image in (phantom.ncct, phantom.arterial, phantom.venous))
+    assert all(body_part(coarse_scan(image)).is_abdomen for image in (phantom.ncct, phantom.arterial, phantom.venous))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_other_phantoms_pass_from_the_chest_to_the_pelvis(seed: int):
     made = make_phantom(seed=seed, size=(128, 110, 64), spacing=(3.0, 3.0, 5.0))
-    assert all(body_part(survey(image)).is_abdomen for image in (made.ncct, made.arterial, made.venous))
+    assert all(body_part(coarse_scan(image)).is_abdomen for image in (made.ncct, made.arterial, made.venous))
 
 
 def test_a_little_of_a_chest_is_told_and_much_of_it_is_warned_of():
@@ -96,10 +96,10 @@ def test_a_little_of_a_chest_is_told_and_much_of_it_is_warned_of():
     upper = sitk.Resample(upper, lower, sitk.Transform(), sitk.sitkNearestNeighbor, -1000.0)
     together = sitk.GetImageFromArray(np.concatenate([sitk.GetArrayFromImage(each) for each in (lower, upper)]))
     together.SetSpacing(lower.GetSpacing())
-    part = body_part(survey(together))
+    part = body_part(coarse_scan(together))
     assert (part.abdomen_mm, part.elsewhere_mm, part.others()) == (200.0, 200.0, "chest 200 mm")
     assert part.abdomen_part == 0.5 and not part.is_abdomen
-    part = body_part(survey(together[:, :, :50]))
+    part = body_part(coarse_scan(together[:, :, :50]))
     assert part.others() == "chest 50 mm" and part.is_abdomen
 
 
@@ -117,12 +117,12 @@ def test_arms_beside_the_trunk_are_no_legs():
     folder = SHARED_DATA / "dicom" / "jpeg2000_portal_20slices"
     if not folder.exists():
         pytest.skip(f"shared data absent: {folder}")
-    assert body_part(survey(read_volume(folder))).lengths_mm == {"abdomen": 40.0}
+    assert body_part(coarse_scan(read_volume(folder))).lengths_mm == {"abdomen": 40.0}
 
 
 @pytest.mark.parametrize("name", [*FEW_REAL, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_REAL)])
 def test_real_abdomens_pass(name: str):
-    part = body_part(survey(real(name)))
+    part = body_part(coarse_scan(real(name)))
     assert part.abdomen_part >= 0.9 and part.elsewhere_mm <= 20
 
 
@@ -157,5 +157,5 @@ def test_real_abdomens_pass(name: str):
 )
 @pytest.mark.parametrize("name", FEW_REAL[:2])
 def test_real_abdomens_pass_in_any_shape(name: str, change: Callable[[sitk.Image], sitk.Image]):
-    part = body_part(survey(change(real(name))))
+    part = body_part(coarse_scan(change(real(name))))
     assert part.is_abdomen, part.lengths_mm

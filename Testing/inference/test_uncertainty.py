@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from S2LDMLib.errors import InputError
-from S2LDMLib.inference.uncertainty import translate_samples
 from S2LDMLib.phantom.scan import PhantomTriple
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.progress import Progress
@@ -18,7 +17,7 @@ def hu(image: sitk.Image) -> np.ndarray:
 
 def test_mean_and_deviation_are_those_of_the_samples(small: S2LDMPipeline, phantom: PhantomTriple) -> None:
     seen: list[Progress] = []
-    mean, deviation = translate_samples(small, phantom.ncct, "venous", 3, seed=5, steps=3, on_progress=seen.append)
+    mean, deviation = small.samples(phantom.ncct, "venous", 3, seed=5, steps=3, on_progress=seen.append)
     samples = np.stack([hu(small(phantom.ncct, "venous", seed=5 + index, steps=3)) for index in range(3)])
     assert samples.std(axis=0).max() > 0
     assert np.abs(hu(mean) - samples.mean(axis=0)).max() <= 0.501
@@ -35,4 +34,4 @@ def test_samples_without_spread_are_refused(
     small: S2LDMPipeline, phantom: PhantomTriple, count: int, steps: int | None, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        translate_samples(small, phantom.ncct, "venous", count, steps=steps)
+        small.samples(phantom.ncct, "venous", count, steps=steps)

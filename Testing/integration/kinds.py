@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from dicom_maker import ct_array, ct_image, transcode, write_enhanced, write_series
 from pydicom.dataset import FileDataset
 from pydicom.uid import JPEG2000Lossless
-from S2LDMLib.volume.files import read_volume, write_volume
+from S2LDMLib.reading import read_volume
+from S2LDMLib.volume.files import write_volume
 
 PROVENANCE = {
     "description": "SYNTHETIC arterial CECT by S2LDM 0.1.0; not a real scan", "S2LDM_phase": "arterial",

@@ -15,7 +15,8 @@ import torch
 from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib.errors import ModelError
-from S2LDMLib.model.weights import CONFIG_FILES, WEIGHT_FILES, save_weights
+from S2LDMLib.model.layout import CONFIG_FILES, WEIGHT_FILES
+from S2LDMLib.model.weights import save_weights
 
 REPO = "lab/model"
 DENOISER = "denoiser/model.safetensors"

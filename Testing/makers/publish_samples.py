@@ -9,8 +9,8 @@ from typing import Any
 
 from hub_samples import REPO
 from hub_server import HubServer
-from S2LDMLib.model.weights import README_FILE, weights_digest
-from S2LDMTrainerLib.publishing.publish import Request, draft, upload
+from S2LDMLib.model.layout import README_FILE, weights_digest
+from S2LDMTrainerLib.publishing.publish import PublishRequest, draft, upload
 
 
 def finished_run(model: Path, folder: Path) -> Path:
@@ -61,7 +61,7 @@ def write_scores(folder: Path, **changes: Any) -> Path:
 
 def publish(folder: Path, repo_id: str = REPO, **options: Any) -> str:
     """Publish as the command does; returns what it tells the user."""
-    request = Request(folder, repo_id, **options)
+    request = PublishRequest(folder, repo_id, **options)
     return upload(request, draft(request))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from S2LDMLib.errors import InputError
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 
 
 def refused(path: Path, *words: str, series_uid: str | None = None) -> str:

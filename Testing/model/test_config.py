@@ -7,15 +7,8 @@ from pathlib import Path
 
 import pytest
 from S2LDMLib.errors import ModelError
-from S2LDMLib.model.config import (
-    AutoencoderConfig,
-    DenoiserConfig,
-    ModelConfig,
-    PreprocessConfig,
-    SchedulerConfig,
-    load_config,
-    save_config,
-)
+from S2LDMLib.model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
+from S2LDMLib.model.config_files import load_config, save_config
 
 CONFIGS = [
     ModelConfig(1, "m", ("venous",), PreprocessConfig(spacing=(1.5, 1.5, 5.0)), provenance={"data": "none"}),

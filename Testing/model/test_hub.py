@@ -17,8 +17,10 @@ from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib.errors import Cancelled
 from S2LDMLib.model import hub
-from S2LDMLib.model.hub import BUNDLED, ModelSource, push_to_hub, resolve_model
-from S2LDMLib.model.weights import load_weights, weights_digest
+from S2LDMLib.model.hub import BUNDLED, ModelSource, resolve_model
+from S2LDMLib.model.layout import weights_digest
+from S2LDMLib.model.upload import push_to_hub
+from S2LDMLib.model.weights import load_weights
 
 # The client's own upload passes an argument that its HTTP library is about to rename.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -16,8 +16,9 @@ from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib.errors import DownloadError, ModelError
 from S2LDMLib.model import hub
-from S2LDMLib.model.hub import BUNDLED, check_format, push_to_hub, resolve_model
-from S2LDMLib.model.weights import weights_digest
+from S2LDMLib.model.hub import BUNDLED, resolve_model
+from S2LDMLib.model.layout import check_format, weights_digest
+from S2LDMLib.model.upload import push_to_hub
 
 # Out of reach
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from S2LDMLib import atomic
 from S2LDMLib.errors import InputError, ModelError
-from S2LDMLib.model import weights
-from S2LDMLib.model.weights import load_weights, save_weights, sha256_of, weights_digest
+from S2LDMLib.model.layout import sha256_of, weights_digest
+from S2LDMLib.model.weights import load_weights, save_weights
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -170,7 +171,7 @@ def test_failed_save_keeps_the_former_file_and_leaves_nothing(file: Path, monkey
         raise OSError(28, "No space left on device")
 
     before = file.read_bytes()
-    monkeypatch.setattr(weights.os, "replace", fail)
+    monkeypatch.setattr(atomic.os, "replace", fail)
     with pytest.raises(InputError, match="No space left on device"):
         save_weights(make_network(seed=1), file)
     assert file.read_bytes() == before

@@ -174,14 +174,14 @@ def a_result_goes_into_the_dicom_database(test: SelfTest) -> None:
 
 def the_series_is_loaded_from_the_database(test: SelfTest) -> None:
     from DICOMLib import DICOMUtils
-    from S2LDMTranslatePanel.scene.source_volume import obstacle
+    from S2LDMTranslatePanel.scene.source_volume import reason_unavailable
 
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     series = hierarchy.GetItemUID(hierarchy.GetItemByDataNode(test.result), "DICOM")
     (loaded,) = (slicer.mrmlScene.GetNodeByID(node) for node in DICOMUtils.loadSeriesByUID([series]))
     same = slicer.util.arrayFromVolume(loaded) == slicer.util.arrayFromVolume(test.result)
     assert same.all(), "Slicer's DICOM plugin reads other values"
-    assert "is synthetic already" in obstacle(loaded), "it could be translated again"
+    assert "is synthetic already" in reason_unavailable(loaded), "it could be translated again"
     slicer.mrmlScene.RemoveNode(loaded)
     DICOMUtils.closeTemporaryDatabase(test.former_database)
 

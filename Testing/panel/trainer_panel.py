@@ -31,7 +31,7 @@ PATHS = os.pathsep.join(map(str, (MODULE, ROOT / "S2LDMTranslate", ROOT / "Testi
 slicer = slicer_standin.start()
 slicer_standin.load_module(ROOT / "S2LDMTranslate" / "S2LDMTranslate.py", "S2LDMTranslate")  # the trainer's dependency
 trainer = slicer_standin.load_module(SCRIPT, "S2LDMTrainer")
-from S2LDMTrainerPanel.run_monitor import Phase  # noqa: E402
+from S2LDMTrainerPanel.run_monitor import RunStatus  # noqa: E402
 from S2LDMTrainerPanel.run_process import find_holder, launch_detached  # noqa: E402
 
 
@@ -66,8 +66,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def phase(logic: Any) -> Phase:
-    return logic.update().phase
+def run_status(logic: Any) -> RunStatus:
+    return logic.update().status
 
 
 def write(run: Path, *entries: dict[str, Any] | str) -> None:

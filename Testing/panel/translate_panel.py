@@ -27,7 +27,7 @@ import vtk  # noqa: E402
 
 module = slicer_standin.load_module(ROOT / "S2LDMTranslate" / "S2LDMTranslate.py", "S2LDMTranslate")
 from S2LDMTranslatePanel.jobs.engine_process import EngineProcess  # noqa: E402
-from S2LDMTranslatePanel.jobs.job import Phase  # noqa: E402
+from S2LDMTranslatePanel.jobs.job import JobStatus  # noqa: E402
 from S2LDMTranslatePanel.translator import Translator  # noqa: E402
 
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # LPS and RAS
@@ -152,6 +152,6 @@ def temporary_path(folder: Path) -> Iterator[Path]:
         slicer.app.temporaryPath = before
 
 
-def state_phase(translator: Translator) -> Phase | None:
+def job_status(translator: Translator) -> JobStatus | None:
     state = translator.update()
-    return state.phase if state else None
+    return state.status if state else None

@@ -12,7 +12,8 @@ import SimpleITK as sitk
 from dicom_maker import ct_array, ct_image
 from refusals import refused
 from S2LDMLib.errors import InputError
-from S2LDMLib.volume.files import check_output_path, read_volume, write_volume
+from S2LDMLib.reading import read_volume
+from S2LDMLib.volume.files import check_output_path, write_volume
 
 
 def oblique() -> sitk.Image:

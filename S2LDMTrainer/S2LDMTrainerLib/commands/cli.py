@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import import_module
 
-from S2LDMLib import __version__
+from S2LDMLib.about import __version__
 from S2LDMLib.commands.console import common_options, run_command
 
 COMMANDS = ("prepare", "train", "evaluate", "publish")

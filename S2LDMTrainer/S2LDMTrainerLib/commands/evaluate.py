@@ -228,7 +228,7 @@ def _warnings(cases: Sequence[Case]) -> list[str]:
 
 
 def _facts(args: argparse.Namespace, cases: Sequence[Case], contestants: dict[str, Contestant]) -> dict[str, str]:
-    from S2LDMLib import __version__
+    from S2LDMLib.about import __version__
 
     described = {name: contestant.describe() for name, contestant in contestants.items()}
     patients = len({case.patient for case in cases})

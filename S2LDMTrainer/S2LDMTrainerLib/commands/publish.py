@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     """Check the model, write its card, upload both."""
     from S2LDMLib.errors import Cancelled
-    from S2LDMLib.model.weights import README_FILE, REQUIRED_FILES
+    from S2LDMLib.model.layout import README_FILE, REQUIRED_FILES
 
-    from ..publishing.publish import Request, draft, upload
+    from ..publishing.publish import PublishRequest, draft, upload
 
-    request = Request(
+    request = PublishRequest(
         folder=args.model,
         repo_id=args.repo_id,
         scores=args.scores,

@@ -15,7 +15,7 @@ from S2LDMLib.phantom.scan import make_phantom
 from S2LDMLib.phantom.tissues import LABELS
 
 from .case_store import Built, write_case
-from .pair_checks import Doubts, read_ct
+from .pair_checks import CheckFindings, read_ct
 from .plausibility import doubt_enhancement, doubt_registration, enhancement
 from .recolour import SPACING_MM, recoloured_triple
 from .registration import register
@@ -44,7 +44,7 @@ class BuildOptions:
         return {"spacing": self.spacing, **size}
 
 
-def build_case(out: Path, source: Source, options: BuildOptions, doubts: Doubts, mark: str) -> dict[str, Any]:
+def build_case(out: Path, source: Source, options: BuildOptions, doubts: CheckFindings, mark: str) -> dict[str, Any]:
     """Prepare one case and write it; returns what ``case.json`` records.
 
     Raises:

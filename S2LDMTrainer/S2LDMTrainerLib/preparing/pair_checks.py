@@ -13,8 +13,8 @@ import SimpleITK as sitk
 from S2LDMLib.errors import InputError
 from S2LDMLib.guard.contrast import already_enhanced
 from S2LDMLib.guard.input_checks import check_input
+from S2LDMLib.reading import read_volume
 from S2LDMLib.volume.body import body_box
-from S2LDMLib.volume.files import read_volume
 
 from .dicom_identity import dicom_identity
 from .sources import Source
@@ -26,14 +26,14 @@ SHARED_WIDTH = 0.5  # of the narrower body; 0.9 and more in all real pairs at ha
 
 
 @dataclass(frozen=True)
-class Doubts:
+class CheckFindings:
     """Why a case that can be prepared may be of no use; ``flag`` keeps it out of training."""
 
     flag: str | None = None
     warnings: tuple[str, ...] = ()
 
 
-def check_files(source: Source) -> Doubts:
+def check_files(source: Source) -> CheckFindings:
     """Check the files of a pair, or of a CECT alone.
 
     Raises:
@@ -42,7 +42,7 @@ def check_files(source: Source) -> Doubts:
     """
     if "cect" in source.files:
         _read("cect", source.files["cect"])
-        return Doubts()
+        return CheckFindings()
     frames_differ = _check_identities(source)
     images, warnings = {}, {}
     for role in ("ncct", *source.phases):
@@ -64,7 +64,7 @@ def check_files(source: Source) -> Doubts:
         doubts.append("the ncct is contrast-enhanced already")
     if frames_differ:
         doubts.append("the scans lie in different frames of reference")
-    return Doubts("; ".join(doubts) or None, warnings["ncct"])
+    return CheckFindings("; ".join(doubts) or None, warnings["ncct"])
 
 
 def read_ct(role: str, path: Path) -> sitk.Image:

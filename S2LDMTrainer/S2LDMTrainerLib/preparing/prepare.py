@@ -22,7 +22,7 @@ from S2LDMLib.progress import OnProgress, Progress
 from ..data import MANIFEST
 from .builders import BuildOptions, build_case
 from .case_store import check_places, fingerprint, keep_if_current, only_run, remove_partials, write_manifest
-from .pair_checks import Doubts, check_files
+from .pair_checks import CheckFindings, check_files
 from .sources import Skipped, Source, check_unique
 from .split import Ratio, check_patients, split_cases
 from .workers import Workers
@@ -150,7 +150,7 @@ def _build_all(
 ) -> None:
     progress = _RunProgress(todo, on_progress)
     to_check = [source for source in todo if source.kind in CHECKED]
-    doubts = {source.case: Doubts() for source in todo if source.kind not in CHECKED}
+    doubts = {source.case: CheckFindings() for source in todo if source.kind not in CHECKED}
     with Workers(options.jobs, should_cancel) as workers:
         for source, future in workers.run(check_files, [(source, (source,)) for source in to_check]):
             found = run.result(source, future)

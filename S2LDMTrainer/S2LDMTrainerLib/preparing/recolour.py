@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from S2LDMLib.errors import InputError
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 
 from .volumes import Spacing, read_labels
 

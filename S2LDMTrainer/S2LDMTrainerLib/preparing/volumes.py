@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from S2LDMLib.errors import InputError
 from S2LDMLib.model.config import PreprocessConfig
-from S2LDMLib.volume.files import read_volume
+from S2LDMLib.reading import read_volume
 
 AIR_HU = -1024
 MAX_HU = 3071

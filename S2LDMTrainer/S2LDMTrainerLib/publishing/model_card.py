@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
-from S2LDMLib import __version__
+from S2LDMLib.about import __version__
 from S2LDMLib.errors import InputError
 
 from .card_scores import Scores, eval_results, score_tables

@@ -15,8 +15,8 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from S2LDMLib.errors import InputError
-from S2LDMLib.model.hub import check_upload, find_repository, push_to_hub
-from S2LDMLib.model.weights import README_FILE, REQUIRED_FILES
+from S2LDMLib.model.layout import README_FILE, REQUIRED_FILES
+from S2LDMLib.model.upload import check_upload, find_repository, push_to_hub
 
 from .card_scores import read_scores
 from .model_card import CardFacts, complete_card, front_matter, is_generated, write_card
@@ -26,7 +26,7 @@ _MACHINE_PATH = re.compile(r"(?:^|[\s'\"=:(])(?:~?/[\w.-]+/|[A-Za-z]:\\)")  # ab
 
 
 @dataclass(frozen=True)
-class Request:
+class PublishRequest:
     """What the user asks for; see :class:`~S2LDMTrainerLib.publishing.model_card.CardFacts` for the fields of the card.
 
     folder: the model folder.
@@ -64,7 +64,7 @@ class Draft:
     notes: tuple[str, ...]
 
 
-def draft(request: Request) -> Draft:
+def draft(request: PublishRequest) -> Draft:
     """Check a model strictly and write its card; no network is used.
 
     Raises:
@@ -109,7 +109,7 @@ def draft(request: Request) -> Draft:
     )
 
 
-def upload(request: Request, made: Draft) -> str:
+def upload(request: PublishRequest, made: Draft) -> str:
     """Upload a drafted model as one commit, making the repository if there is none.
 
     Returns:
@@ -143,7 +143,7 @@ def upload(request: Request, made: Draft) -> str:
     return "\n".join(lines)
 
 
-def _check_request(request: Request) -> None:
+def _check_request(request: PublishRequest) -> None:
     if not request.folder.is_dir():
         raise InputError(f"There is no model folder {request.folder}. Give the folder that holds config.json.")
     _check_name(request.repo_id, "repository")

@@ -101,11 +101,11 @@ class AutoencoderStage:
         passes = [self._images(slabs) for slabs in self.machine.passes(next(self.batches))]
         outputs: list[SyncreticOutput] = []
         losses = [partial(self._loss, images, quantised, adversarial, outputs) for images in passes]
-        self.machine.descend(self.wrapped, self.optimizer, losses, self.schedule.clip)
+        self.machine.optimizer_step(self.wrapped, self.optimizer, losses, self.schedule.clip)
         values = _mean([output.losses for output in outputs])
         if adversarial:
             losses = [partial(self._discriminator_loss, output) for output in outputs]
-            self.machine.descend(self.wrapped_d, self.optimizer_d, losses, self.schedule.clip)
+            self.machine.optimizer_step(self.wrapped_d, self.optimizer_d, losses, self.schedule.clip)
         self._update_statistics([output.raw for output in outputs], step)
         update_average(self.average, self.model, step, self.schedule.average)
         if step + 1 == self.schedule.steps:

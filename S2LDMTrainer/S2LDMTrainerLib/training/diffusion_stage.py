@@ -87,7 +87,7 @@ class DiffusionStage:
         chunks = list(zip(slots, self.pool.draw(step), strict=True))
         values: list[dict[str, Tensor]] = []
         losses = [partial(self._loss, part, step, values) for part in self.machine.passes(chunks)]
-        self.machine.descend(self.wrapped, self.optimizer, losses, self.schedule.clip)
+        self.machine.optimizer_step(self.wrapped, self.optimizer, losses, self.schedule.clip)
         update_average(self.average, self.model, step, self.schedule.average)
         return {name: torch.stack([row[name] for row in values]).mean().item() for name in values[0]}
 

@@ -94,7 +94,7 @@ class Machine:
         each = len(samples) // self.accumulate
         return [samples[i : i + each] for i in range(0, len(samples), each)]
 
-    def descend(
+    def optimizer_step(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, losses: Sequence[Callable[[], Tensor]], clip: float
     ) -> None:
         """One step of an optimizer on the mean of the losses of all passes and processes.

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from S2LDMLib.errors import InputError
-from S2LDMLib.model.config import save_config
+from S2LDMLib.model.config_files import save_config
 
 from ..recipe import Recipe, read_recipe
 

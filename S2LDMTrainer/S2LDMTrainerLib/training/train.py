@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from S2LDMLib import __version__
+from S2LDMLib.about import __version__
 from S2LDMLib.errors import Cancelled, InputError
 from S2LDMLib.inference.devices import DTYPES
-from S2LDMLib.model.config import AutoencoderConfig, load_config
+from S2LDMLib.model.config import AutoencoderConfig
+from S2LDMLib.model.config_files import load_config
 from S2LDMLib.model.weights import load_weights
 from S2LDMLib.pipeline import S2LDMPipeline
 

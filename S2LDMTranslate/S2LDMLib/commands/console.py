@@ -28,6 +28,11 @@ def common_options() -> argparse.ArgumentParser:
     return common
 
 
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """How progress is shown."""
+    parser.add_argument("--progress", default="bar", choices=["bar", "json", "none"])
+
+
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse, run ``args.command(args, should_cancel)``, explain what went wrong; returns the exit code."""
     args = parser.parse_args(argv)
@@ -102,3 +107,15 @@ def shown_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
     finally:
         if unfinished:
             print(file=sys.stderr)
+
+
+def show_download(kind: str) -> Callable[[float, str], None]:
+    """Shows the fraction of a download and the file that is fetched: ``bar``, ``json`` or ``none``."""
+
+    def show(fraction: float, name: str) -> None:
+        if kind == "json":
+            print(json.dumps({"stage": "download", "fraction": round(fraction, 4), "file": name}), flush=True)
+        elif kind == "bar":
+            print(f"\rdownload  {fraction:4.0%}  {name:<40}", end="" if fraction < 1 else "\n", file=sys.stderr)
+
+    return show

@@ -1,4 +1,4 @@
-"""``s2ldm series FOLDER``: what image series a DICOM folder holds, to choose one from."""
+"""``s2ldm series``: what image series a DICOM folder holds, to choose one from."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..dicom.reading.choice import SeriesSummary
 
+HELP = "list the series of a DICOM folder"
 
-def add_series(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.add_argument("input", metavar="FOLDER", help="a folder of DICOM files, or a DICOMDIR")
     parser.add_argument("--json", action="store_true", help="print the series as JSON")
-    parser.set_defaults(command=_series)
 
 
-def _series(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
+def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
+    """Print them, a paragraph each or as JSON."""
     from ..dicom.reading.series import list_series
 
     found = list_series(args.input)

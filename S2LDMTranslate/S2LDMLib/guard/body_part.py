@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from .coarse_scan import Survey
+from .coarse_scan import CoarseScan
 
 ABDOMEN = "abdomen"
 SMALLEST_PART = 0.5  # of the scan; real abdomens: 0.91 and more
@@ -90,7 +90,7 @@ class _Slice:
         return float(np.count_nonzero(cells)) * self.cell[0] * self.cell[1] / 100
 
 
-def body_part(scan: Survey) -> BodyPart:
+def body_part(scan: CoarseScan) -> BodyPart:
     """Judge every slice of a scan."""
     steps = [max(1, round(_CELL_MM / size)) for size in scan.spacing[:2]]
     cell = scan.spacing[0] * steps[0], scan.spacing[1] * steps[1]

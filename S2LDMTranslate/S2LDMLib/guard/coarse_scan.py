@@ -14,7 +14,7 @@ LONG_CELL_MM = 5.0  # along the patient
 
 
 @dataclass(frozen=True)
-class Survey:
+class CoarseScan:
     """A scan on coarse cells in LPS axis order; arrays are (z, y, x), z along the patient.
 
     hu: float32. body: bool, the patient with lungs and gas filled in. spacing: x, y, z of a cell in mm.
@@ -35,7 +35,7 @@ class Survey:
         return columns + self.body[:, [0, -1]].sum(axis=(1, 2)) * self.spacing[0]
 
 
-def survey(image: sitk.Image) -> Survey:
+def coarse_scan(image: sitk.Image) -> CoarseScan:
     """Average a scan.
 
     Args:
@@ -47,7 +47,7 @@ def survey(image: sitk.Image) -> Survey:
         factors[axis] = max(1, min(round(cell / image.GetSpacing()[axis]), image.GetSize()[axis]))
     coarse = sitk.DICOMOrient(sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32), "LPS")
     body = sitk.GetArrayFromImage(body_mask(coarse)).astype(bool)
-    return Survey(sitk.GetArrayFromImage(coarse), body, coarse.GetSpacing())
+    return CoarseScan(sitk.GetArrayFromImage(coarse), body, coarse.GetSpacing())
 
 
 def lps_axes(image: sitk.Image) -> tuple[int, int, int]:

@@ -29,7 +29,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from .coarse_scan import Survey, survey
+from .coarse_scan import CoarseScan, coarse_scan
 
 ENHANCED_LENGTH_MM = 75.0  # measured: at most 45 mm without contrast (bowel), at least 140 mm with it
 _SHORT_PART = 0.9  # of a short scan's length
@@ -45,7 +45,7 @@ _DARK_PART_OF_NEIGHBOUR = 0.55
 _RING_MM = (4.0, 6.0)  # from the core's edge, past the blurred rim
 
 
-def vessel_length(scan: Survey) -> float:
+def vessel_length(scan: CoarseScan) -> float:
     """Length of the longest enhanced vessel in the scan: mm along the patient, 0 where none is found."""
     core, depth = _core(scan.hu), _depth(scan)
     dark = np.zeros(core.shape, np.float32)
@@ -59,14 +59,14 @@ def vessel_length(scan: Survey) -> float:
     return max((shapes.GetBoundingBox(int(label))[5] for label in sure), default=0) * scan.spacing[2]
 
 
-def length_limit(scan: Survey) -> float:
+def length_limit(scan: CoarseScan) -> float:
     """With a vessel longer than this, in mm, the scan is taken for contrast-enhanced."""
     return min(ENHANCED_LENGTH_MM, _SHORT_PART * scan.length_mm)
 
 
 def enhanced_vessel_length(image: sitk.Image) -> float:
     """:func:`vessel_length` of a 3D scalar volume in HU; any axis may run along the patient."""
-    return vessel_length(survey(image))
+    return vessel_length(coarse_scan(image))
 
 
 def already_enhanced(image: sitk.Image) -> bool:
@@ -91,7 +91,7 @@ def _box3(padded: np.ndarray) -> np.ndarray:
     return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
 
 
-def _depth(scan: Survey) -> np.ndarray:
+def _depth(scan: CoarseScan) -> np.ndarray:
     """float32 (z, y, x), 0 at the skin to 1 at the slice's deepest point."""
     quarter = sitk.GetImageFromArray(scan.body[:, ::4, ::4].astype(np.uint8))
     quarter.SetSpacing((4 * scan.spacing[0], 4 * scan.spacing[1], 1e6))  # slices do not see each other
@@ -102,7 +102,7 @@ def _depth(scan: Survey) -> np.ndarray:
     return depth[:, rows[:, None], columns]
 
 
-def _mark_discs(scan: Survey, core: np.ndarray, depth: np.ndarray, index: int, dark: np.ndarray) -> None:
+def _mark_discs(scan: CoarseScan, core: np.ndarray, depth: np.ndarray, index: int, dark: np.ndarray) -> None:
     """Writes into ``dark`` (y, x), for core parts of one slice that look like a vessel's cross section, how much of
     their surround is darker.
     """

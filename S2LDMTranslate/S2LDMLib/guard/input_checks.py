@@ -19,7 +19,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .body_part import LARGEST_ELSEWHERE_MM, SMALLEST_PART, BodyPart, body_part
-from .coarse_scan import CELL_MM, LONG_CELL_MM, Survey, lps_axes, survey
+from .coarse_scan import CELL_MM, LONG_CELL_MM, CoarseScan, coarse_scan, lps_axes
 from .contrast import ENHANCED_LENGTH_MM, length_limit, vessel_length
 from .input_report import InputReport, Score
 from .noise import NOISE_LIMIT_HU, noise_for_model, noise_of_scan
@@ -63,13 +63,13 @@ def check_input(image: sitk.Image, min_size: tuple[int, int, int]) -> InputRepor
     _check_size(tuple(image.GetSize()[axis] for axis in axes), min_size)
     _check_spacing(spacing)
     _check_values(_values(image))
-    scan = survey(image)
+    scan = coarse_scan(image)
     if not scan.body.any():
         raise InputError("No body was found (nothing above -300 HU is large enough). Give a CT of a patient, in HU.")
     return _judge(image, scan, spacing)
 
 
-def _judge(image: sitk.Image, scan: Survey, spacing: tuple[float, ...]) -> InputReport:
+def _judge(image: sitk.Image, scan: CoarseScan, spacing: tuple[float, ...]) -> InputReport:
     """``spacing``: of the image in mm, x, y, z in LPS axis order."""
     vessel, limit, part = vessel_length(scan), length_limit(scan), body_part(scan)
     noise, cut = noise_for_model(scan), float(scan.cut_mm()[scan.body.any(axis=(1, 2))].mean())
@@ -227,7 +227,7 @@ def _cut(cut_mm: float) -> str | None:
     )
 
 
-def _notes(scan: Survey, is_unsure: bool, noise_hu: float | None) -> tuple[str, ...]:
+def _notes(scan: CoarseScan, is_unsure: bool, noise_hu: float | None) -> tuple[str, ...]:
     notes = []
     if is_unsure:
         notes.append(f"In a scan of only {scan.length_mm:.0f} mm, contrast cannot be told for sure.")

@@ -32,7 +32,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from .coarse_scan import Survey, lps_axes
+from .coarse_scan import CoarseScan, lps_axes
 
 NOISE_LIMIT_HU = 15.0  # as read
 
@@ -44,7 +44,7 @@ _PERCENTILE = 10
 _SAMPLE_MM = 10.0  # between the slices that are looked at on the scan's own grid
 
 
-def noise_for_model(scan: Survey) -> float | None:
+def noise_for_model(scan: CoarseScan) -> float | None:
     """SD in HU at the working spacing; None where there is too little soft tissue to measure it."""
     return _block_sd(scan.hu, scan.spacing[:2])
 

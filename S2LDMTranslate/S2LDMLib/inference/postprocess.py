@@ -6,7 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..model.config import PreprocessConfig
-from .preprocess import Grid, Prepared
+from ..volume.grid import AIR_HU, Grid
+from .preprocess import Prepared
 
 SLAB = 16
 FAT_HU = (-120.0, -60.0)  # below: nothing takes up contrast medium; between: the soft tissue's share of a voxel does
@@ -41,7 +42,7 @@ def postprocess(
         values = sitk.GetArrayFromImage(_onto(field, source, part))
         made = ncct + np.maximum(values, 0) * _takes_up(ncct) if detail == "native" else values
         represented = (ncct > low) & (ncct < high)
-        result[part] = np.where(represented, np.rint(np.clip(made, -1024, 32767)), ncct).astype(np.int16)
+        result[part] = np.where(represented, np.rint(np.clip(made, AIR_HU, 32767)), ncct).astype(np.int16)
     return _restore(prepared.source, result, image)
 
 

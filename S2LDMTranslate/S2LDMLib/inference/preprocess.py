@@ -18,32 +18,10 @@ from torch import Tensor
 from ..errors import InputError
 from ..model.config import PreprocessConfig
 from ..volume.body import body_box
+from ..volume.grid import AIR_HU, Grid, to_int16
 from ..volume.region import Box, Region, grow, overlap
 
-AIR_HU = -1024
 TINY = 1e-6  # of a cell: rounding errors must not move the grid
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Geometry of a volume without its voxels, x, y, z as in SimpleITK: mm, LPS."""
-
-    size: tuple[int, ...]
-    spacing: tuple[float, ...]
-    origin: tuple[float, ...]
-    direction: tuple[float, ...]
-
-    @classmethod
-    def of(cls, image: sitk.Image) -> Grid:
-        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-
-    def image(self, array: np.ndarray) -> sitk.Image:
-        """A volume (Z, Y, X) that starts where this grid starts; it may be larger than ``size``."""
-        result = sitk.GetImageFromArray(array)
-        result.SetSpacing(self.spacing)
-        result.SetOrigin(self.origin)
-        result.SetDirection(self.direction)
-        return result
 
 
 @dataclass(frozen=True)
@@ -93,8 +71,8 @@ def preprocess(
     Raises:
         InputError: there is no patient in the image, or none in the region.
     """
-    source = sitk.DICOMOrient(_to_int16(image), "LPS")
-    box = body_box(source if patient is None else sitk.DICOMOrient(_to_int16(patient), "LPS"))
+    source = sitk.DICOMOrient(to_int16(image), "LPS")
+    box = body_box(source if patient is None else sitk.DICOMOrient(to_int16(patient), "LPS"))
     if box is None:
         raise InputError("No patient was found in the volume: nothing is above -300 HU. Is it a CT in HU?")
     wanted = None if region is None else region.box(source)
@@ -118,14 +96,6 @@ def _source_voxels(source: sitk.Image, config: PreprocessConfig, reach: tuple[in
         target = config.spacing[axis] if config.spacing else own
         counts.append(math.ceil((working + 2) * max(target / own, round(target / own))))
     return tuple(counts)
-
-
-def _to_int16(image: sitk.Image) -> sitk.Image:
-    if image.GetPixelID() == sitk.sitkInt16:
-        return image
-    if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
-        image = sitk.Round(image)
-    return sitk.Clamp(image, sitk.sitkInt16, -32768, 32767)
 
 
 @dataclass(frozen=True)

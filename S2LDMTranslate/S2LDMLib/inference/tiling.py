@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..volume.region import Box
+
 Triple = tuple[int, int, int]
 
 
@@ -35,9 +37,6 @@ class Tiles:
     context: int = 0
 
 
-Region = tuple[slice, slice, slice]
-
-
 def count_tiles(shape: Triple, tiles: Tiles) -> int:
     """Tiles that a latent volume of this shape (z, y, x) is cut into."""
     return math.prod(-(-n // t) for n, t in zip(shape, tiles.tile, strict=True))
@@ -45,7 +44,7 @@ def count_tiles(shape: Triple, tiles: Tiles) -> int:
 
 def run_tiles(
     network: Callable[..., Tensor], shape: Triple, tiles: Tiles, *inputs: Tensor
-) -> Iterator[tuple[Region, Tensor]]:
+) -> Iterator[tuple[Box, Tensor]]:
     """Run a network over tiles, one at a time, so that a caller never has to hold more than one.
 
     Args:
@@ -55,7 +54,7 @@ def run_tiles(
         inputs: tensors [B, C, Z, Y, X], each of ``shape * per_latent_in``, and twice the context longer in z.
 
     Yields:
-        The region (z, y, x) of the output, and its values.
+        The box (z, y, x) of the output, and its values.
     """
     axes = [range(0, n, t) for n, t in zip(shape, tiles.tile, strict=True)]
     for starts in itertools.product(*axes):

@@ -8,28 +8,25 @@ what is wrong and one of what to do.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import DownloadError, ModelError, S2LDMError
-from .config import FORMAT_VERSION
 from .hub_errors import explain
-from .weights import (
+from .layout import (
     CONFIG_FILES,
-    HOW_TO_CONVERT,
-    PICKLE_SUFFIXES,
     README_FILE,
     REQUIRED_FILES,
     WEIGHT_FILES,
-    one_line,
+    check_complete,
+    check_format,
+    check_version,
     weights_digest,
 )
 
@@ -63,14 +60,6 @@ class ModelSource:
     folder: Path
     model_id: str
     revision: str
-
-
-@dataclass(frozen=True)
-class HubRepository:
-    """A repository that exists on the Hub: whether it is private, and the text of its README if it has one."""
-
-    private: bool
-    card: str | None
 
 
 def resolve_model(
@@ -119,124 +108,6 @@ def resolve_model(
         )
     revision = revision or name["revision"] or "main"
     return _resolve_repo(name["repo_id"], revision, local_files_only, on_progress or (lambda *_: None))
-
-
-def check_format(folder: Path) -> None:
-    """Check that a folder is a complete model of a format that this version reads; weights are not opened.
-
-    Args:
-        folder: a model folder.
-
-    Raises:
-        ModelError: config.json is missing, is not valid JSON or names an unknown format_version; or another
-            file of the model is missing.
-    """
-    _check_version(folder)
-    present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    check_complete(present, str(folder))
-    for name in CONFIG_FILES:
-        _read_json(folder / name)
-
-
-def check_upload(folder: Path) -> None:
-    """Check that a folder is a complete model without pickles, as :func:`push_to_hub` asks for.
-
-    Raises:
-        ModelError: the folder is incomplete or holds pickles.
-    """
-    check_format(folder)
-    pickles = [path.name for path in folder.rglob("*") if path.suffix.lower() in PICKLE_SUFFIXES]
-    if pickles:
-        raise ModelError(f"{folder} holds pickles ({', '.join(sorted(pickles))}). Remove them first.")
-
-
-def push_to_hub(
-    folder: Path,
-    repo_id: str,
-    private: bool = True,
-    commit_message: str = "Upload S2LDM model",
-    token: str | None = None,
-    card: str | None = None,
-) -> str:
-    """Upload a model folder to the Hub as one commit, making the repository if there is none.
-
-    Args:
-        folder: a complete model folder; only the model's files and its README are uploaded.
-        repo_id: target repository, "owner/name".
-        private: visibility of a new repository; an existing one keeps its own.
-        commit_message: first line of the commit.
-        token: access token with write permission; HF_TOKEN or the stored log-in if None.
-        card: text of the README to upload instead of the folder's own, which stays as it is.
-
-    Returns:
-        The commit hash, which pins this very model as ``owner/name@hash``.
-
-    Raises:
-        ModelError: the folder is incomplete or holds pickles, or the Hub does not take the card.
-        DownloadError: the Hub, the network or a permission is in the way.
-    """
-    folder = Path(folder)
-    check_upload(folder)
-    hub = hub_client()
-    try:
-        api = hub.HfApi(token=token)
-        if card is not None:
-            _check_card(hub, card)  # before a repository is made that would stay empty
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        with ExitStack() as opened:
-            # One commit, so that every revision is a whole model; open files, because their transfer is plain
-            # HTTP, which every Hub-compatible server takes.
-            contents = {
-                name: opened.enter_context((folder / name).open("rb"))
-                for name in (*REQUIRED_FILES, README_FILE)
-                if (folder / name).is_file()
-            }
-            if card is not None:
-                contents[README_FILE] = card.encode()
-            additions = [hub.CommitOperationAdd(name, content) for name, content in contents.items()]
-            return api.create_commit(repo_id, additions, commit_message=commit_message).oid
-    except S2LDMError:
-        raise
-    except Exception as error:
-        raise explain(error, repo_id, "upload") from error
-
-
-def find_repository(repo_id: str, token: str | None = None) -> HubRepository | None:
-    """Look up what a model repository holds already, before something is uploaded to it.
-
-    Args:
-        repo_id: the repository, "owner/name".
-        token: access token; HF_TOKEN or the stored log-in if None.
-
-    Returns:
-        None if there is no such repository.
-
-    Raises:
-        ModelError: the name is not one of the Hub.
-        DownloadError: the Hub, the network or a permission is in the way.
-    """
-    hub = hub_client()
-    try:
-        info = hub.HfApi(token=token).model_info(repo_id, timeout=INFO_TIMEOUT_S)
-        if README_FILE not in {sibling.rfilename for sibling in info.siblings or ()}:
-            return HubRepository(bool(info.private), None)
-        silent = silent_bar(lambda _: None)
-        card = hub.hf_hub_download(repo_id, README_FILE, revision=info.sha, token=token, tqdm_class=silent)
-        text = Path(card).read_text(encoding="utf-8-sig", errors="replace")
-        return HubRepository(bool(info.private), text)
-    except Exception as error:
-        # Who has no token is told 401 for a repository that there is not, and needs a token in either case.
-        if isinstance(error, hub.errors.RepositoryNotFoundError) and error.response.status_code == 404:
-            return None
-        raise explain(error, repo_id, "upload") from error
-
-
-def _check_card(hub: ModuleType, card: str) -> None:
-    try:
-        hub.ModelCard(card).validate()
-    except ValueError as error:
-        reasons = "; ".join(line.strip("- .") for line in str(error).splitlines() if line.strip("- ."))
-        raise ModelError(f"The Hub does not take the model card ({reasons}). Correct its front matter.") from error
 
 
 def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelSource:
@@ -301,7 +172,7 @@ def _download(hub: ModuleType, info: ModelInfo, repo_id: str, revision: str, on_
     for asked in (revision, info.sha):
         config = hub.hf_hub_download(repo_id, CONFIG_FILES[0], revision=asked, tqdm_class=silent)
     folder = Path(config).parent
-    _check_version(folder)
+    check_version(folder)
     wanted = [name for name in (*CONFIG_FILES, README_FILE, *WEIGHT_FILES) if name in sizes]
     total = max(1, sum(sizes[name] for name in wanted))
     done = 0
@@ -357,41 +228,3 @@ def hub_client() -> ModuleType:
     # The variable HF_HUB_DISABLE_TELEMETRY would come too late where other code has imported the client.
     huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
     return huggingface_hub
-
-
-def _check_version(folder: Path) -> None:
-    config = folder / CONFIG_FILES[0]
-    if not config.is_file():
-        raise ModelError(f"{folder} has no config.json. Give the folder that holds config.json.")
-    version = _read_json(config).get("format_version")
-    if type(version) is not int or version < 1:
-        raise ModelError(f"{config} has no valid format_version. Give a model that S2LDM has saved.")
-    if version > FORMAT_VERSION:
-        raise ModelError(
-            f"{config} has format {version}, but this S2LDM reads formats up to {FORMAT_VERSION}. Update S2LDM."
-        )
-
-
-def _read_json(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} is not valid JSON ({one_line(error)}). Copy or download it again.") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} is not a JSON object. Copy or download it again.")
-    return content
-
-
-def check_complete(names: Iterable[str], where: str) -> None:
-    """Raises ModelError where files of a model are missing among the ``names``; ``where`` is named in it."""
-    names = set(names)
-    missing = [name for name in REQUIRED_FILES if name not in names]
-    if not missing:
-        return
-    pickles = sorted(name for name in names if Path(name).suffix.lower() in PICKLE_SUFFIXES)
-    if pickles and not names.intersection(WEIGHT_FILES):
-        raise ModelError(
-            f"{where} holds only pickled weights ({', '.join(pickles[:3])}), refused because opening them "
-            f"can run code. {HOW_TO_CONVERT}"
-        )
-    raise ModelError(f"{where} lacks {', '.join(missing)}. Ask its author for a complete S2LDM model.")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from ..errors import DownloadError, ModelError
-from .weights import one_line
+from ..errors import DownloadError, ModelError, one_line
 
 
 def explain(error: Exception, repo_id: str, action: str, revision: str = "main") -> ModelError:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from .config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig, load_config
+from .config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig
+from .config_files import load_config
 from .hub import ModelSource
-from .weights import README_FILE, REQUIRED_FILES
+from .layout import README_FILE, REQUIRED_FILES
 
 PARTS = {"autoencoder": AutoencoderConfig, "denoiser": DenoiserConfig, "scheduler": SchedulerConfig}
 NO_LICENCE = "not stated"

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import ModelError
-from .hub import HUB_NAME, INFO_TIMEOUT_S, check_complete, hub_client, silent_bar
+from .hub import HUB_NAME, INFO_TIMEOUT_S, hub_client, silent_bar
 from .hub_errors import explain
 from .info import NO_LICENCE, licence_of_card
-from .weights import README_FILE, REQUIRED_FILES
+from .layout import README_FILE, REQUIRED_FILES, check_complete
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,20 @@
-"""Weights on disk: safetensors only, written whole or not at all, and hashed to a revision.
+"""Weights on disk: safetensors only, written whole or not at all.
 
 Pickled checkpoints (``torch.save``) can run code when they are opened, so nothing here ever unpickles: a
 pickle is recognised by its name or its first bytes and refused with the way to convert it.
-
-The model folder is laid out as diffusers does: a ``config.json`` at the top and one folder a component.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, ModelError
+from ..atomic import atomic_write
+from ..errors import InputError, ModelError, one_line
+from .layout import HOW_TO_CONVERT, PICKLE_SUFFIXES
 
 if TYPE_CHECKING:
     import torch
-
-CONFIG_FILES = ("config.json", "autoencoder/config.json", "denoiser/config.json", "scheduler/config.json")
-WEIGHT_FILES = ("autoencoder/model.safetensors", "denoiser/model.safetensors")
-REQUIRED_FILES = CONFIG_FILES + WEIGHT_FILES
-README_FILE = "README.md"
-PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
-HOW_TO_CONVERT = "Save them with safetensors (safetensors.torch.save_file) and use that file instead."
 
 _NAMES_SHOWN = 3
 # torch.save writes a zip archive, or formerly a bare pickle: 0x80 and the number of the protocol.
@@ -88,58 +78,17 @@ def save_weights(module: torch.nn.Module, file: Path, dtype: torch.dtype | None 
         # A copy of its own: safetensors refuses tensors that share memory, as tied weights and views do.
         tensors[name] = stored.clone(memory_format=torch.contiguous_format)
     file = Path(file)
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        save_file(tensors, temporary, metadata={"format": "pt"})
-        temporary.chmod(mode)  # safetensors leaves 0600, which a shared model folder cannot use
-        os.replace(temporary, file)
+        with atomic_write(file) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode
+            save_file(tensors, partial, metadata={"format": "pt"})
+            partial.chmod(mode)  # safetensors leaves 0600, which a shared model folder cannot use
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"Cannot write the weights {file}: {one_line(error)}. Free disk space or choose another folder."
         ) from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
-
-
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal, as ``sha256sum`` prints it."""
-    with Path(file).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def weights_digest(folder: Path) -> str:
-    """Return one hash over all configurations and weights of a model folder, to serve as its revision.
-
-    It is the SHA-256 of the listing ``sha256sum`` gives for these files in sorted order, so it depends
-    neither on the folder's place nor on its README, and can be checked by hand.
-
-    Args:
-        folder: a model folder.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        ModelError: the folder holds no model file or one cannot be read.
-    """
-    present = [name for name in sorted(REQUIRED_FILES) if (Path(folder) / name).is_file()]
-    if not present:
-        raise ModelError(f"{folder} holds no model files. Choose the folder that holds config.json.")
-    try:
-        listing = "".join(f"{sha256_of(Path(folder) / name)}  {name}\n" for name in present)
-    except OSError as error:
-        raise ModelError(f"Cannot read the model {folder}: {one_line(error)}. Check its permissions.") from error
-    return hashlib.sha256(listing.encode()).hexdigest()
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's own words as one line without a full stop, to stand inside a message of ours."""
-    words = (getattr(error, "strerror", None) or str(error)).strip() or type(error).__name__
-    return words.splitlines()[0].rstrip(".:")
 
 
 def _check_names(stored: set[str], expected: set[str], file: Path) -> None:

@@ -1,23 +1,20 @@
-"""Volumes in and out: NIfTI, NRRD, MetaImage or a DICOM series in; NIfTI, NRRD or MetaImage out."""
+"""Volumes in single files: NIfTI, NRRD and MetaImage, in and out."""
 
 from __future__ import annotations
 
 import gzip
 import math
-import os
 import struct
 import tempfile
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 
-from ..dicom.reading.files import is_dicom, is_directory_file, unreadable
-from ..dicom.reading.series import find_series
-from ..errors import InputError, S2LDMWarning
+from ..atomic import atomic_write
+from ..errors import InputError
+from .grid import to_int16
 from .quiet import quiet_itk
 
 INPUT_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -27,27 +24,17 @@ _DESCRIP_BYTES = 79
 _CHUNK = 1 << 20
 
 
-def read_volume(path: str | Path, series_uid: str | None = None) -> sitk.Image:
-    """Reads a CT volume. What had to be mended in a DICOM series is told as an ``S2LDMWarning``.
-
-    Args:
-        path: a file of ``INPUT_SUFFIXES``, a folder of DICOM files, a DICOMDIR or a multi-frame DICOM file.
-        series_uid: the DICOM series to take where there are several CT series.
+def read_file(path: Path) -> sitk.Image:
+    """Reads a volume from one file of ``INPUT_SUFFIXES``.
 
     Returns:
-        3D scalar image with the file's own geometry and voxel type; DICOM is given in HU. Whether a file's values
-        are HU is for ``input_checks.check_input`` to judge.
+        3D scalar image with the file's own geometry and voxel type. Whether its values are HU is for
+        :func:`S2LDMLib.guard.input_checks.check_input` to judge.
 
     Raises:
-        InputError: missing, damaged, truncated, not 3D, more than one value a voxel, or DICOM that is not one
-            complete CT series.
+        InputError: damaged, truncated, of an unknown format, not 3D, more than one value a voxel.
     """
-    path = Path(path)
-    if is_dicom_source(path):
-        return _read_series(path, series_uid)
-    if series_uid is not None:
-        raise InputError(f"--series needs DICOM, and {path} is not. Leave it out or give the DICOM folder.")
-    suffix = _suffix(path, INPUT_SUFFIXES)
+    suffix = suffix_of(path, INPUT_SUFFIXES)
     if suffix is None:
         raise InputError(
             f"{path} is of an unknown format. Give a file ending with {', '.join(INPUT_SUFFIXES)} or a DICOM folder."
@@ -75,17 +62,13 @@ def write_volume(
     """
     path = Path(path)
     check_output_path(path, overwrite)
-    suffix = _suffix(path, OUTPUT_SUFFIXES)
-    # Same folder, so that the last step is a rename within one file system; same suffix, as ITK goes by it.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial{suffix}")
+    suffix = suffix_of(path, OUTPUT_SUFFIXES)
+    labelled = _labelled(to_int16(image), suffix, metadata or {})
     try:
-        with quiet_itk():
-            sitk.WriteImage(_labelled(to_int16(image), suffix, metadata or {}), str(partial), useCompression=True)
-        os.replace(partial, path)
+        with atomic_write(path) as partial, quiet_itk():
+            sitk.WriteImage(labelled, str(partial), useCompression=True)
     except (RuntimeError, OSError) as error:
         raise InputError(f"{path} could not be written. Check the disk's free space and permissions.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_output_path(path: str | Path, overwrite: bool, suffixes: Sequence[str] = OUTPUT_SUFFIXES) -> None:
@@ -97,7 +80,7 @@ def check_output_path(path: str | Path, overwrite: bool, suffixes: Sequence[str]
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder. Give an output file ending with {' or '.join(suffixes)}.")
-    if _suffix(path, suffixes) is None:
+    if suffix_of(path, suffixes) is None:
         raise InputError(f"{path} has no known ending. Give an output file ending with {' or '.join(suffixes)}.")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists. Give another output file, or allow it with --overwrite.")
@@ -109,27 +92,9 @@ def check_output_path(path: str | Path, overwrite: bool, suffixes: Sequence[str]
         raise InputError(f"The folder {path.parent} is not writable. Give an output file in another folder.") from None
 
 
-def _suffix(path: Path, suffixes: Sequence[str]) -> str | None:
+def suffix_of(path: Path, suffixes: Sequence[str]) -> str | None:
+    """The ending of a path that is among ``suffixes``, in lower case; None where none is."""
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
-
-
-def is_dicom_source(path: Path) -> bool:
-    """Whether ``path`` is a folder, a DICOMDIR or a DICOM file; raises InputError where nothing can be read there."""
-    try:
-        if path.is_dir():
-            return True
-        if not path.is_file():
-            raise InputError(f"{path} does not exist. Check the path.")
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return _suffix(path, INPUT_SUFFIXES) is None and (is_directory_file(path) or is_dicom(path))
-
-
-def _read_series(path: Path, series_uid: str | None) -> sitk.Image:
-    series = find_series(path, series_uid)
-    for warning in series.warnings:
-        warnings.warn(warning, S2LDMWarning, stacklevel=3)
-    return series.read()
 
 
 def _damaged(path: Path) -> str:
@@ -185,16 +150,6 @@ def _nifti_bytes(head: bytes, path: Path) -> int | None:
             (offset,) = struct.unpack_from(order + "f", head, 108)
             return int(offset) + math.prod(shape[:rank]) * bits // 8
     return None
-
-
-def to_int16(image: sitk.Image) -> sitk.Image:
-    """Rounded and clipped; the image itself where it is int16 already."""
-    if image.GetPixelID() == sitk.sitkInt16:
-        return image
-    limits = np.iinfo(np.int16)
-    if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
-        image = sitk.Round(image)
-    return sitk.Clamp(image, sitk.sitkInt16, float(limits.min), float(limits.max))
 
 
 def _labelled(image: sitk.Image, suffix: str, metadata: Mapping[str, str]) -> sitk.Image:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image, ImageDraw, ImageFont
 
-from .. import NOTICE
+from ..about import NOTICE
+from ..atomic import atomic_write
 from .body import body_box
 
 WINDOW, LEVEL = 400.0, 0.0
@@ -53,13 +53,9 @@ def compare_picture(
 
 
 def write_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG: to a temporary name first, then renamed."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    """Write a PNG, whole or not at all."""
+    with atomic_write(path) as partial:
         picture.save(partial, "PNG")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _slices(z: slice) -> list[int]:

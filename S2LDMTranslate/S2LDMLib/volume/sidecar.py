@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..atomic import atomic_write
 from ..errors import InputError
+from .files import OUTPUT_SUFFIXES
 
-SUFFIXES = (".nii.gz", ".nrrd", ".mha")
-NOTICE = "SYNTHETIC. Made from a non-contrast CT by a model; not a real scan, not for diagnosis."
+_SENTENCE = "SYNTHETIC. EngineResult from a non-contrast CT by a model; not a real scan, not for diagnosis."
 
 
 def sidecar_path(volume: Path) -> Path:
     """``result.json`` for ``result.nii.gz``, as in BIDS."""
-    name = next((volume.name[: -len(end)] for end in SUFFIXES if volume.name.lower().endswith(end)), volume.stem)
+    name = next((volume.name[: -len(end)] for end in OUTPUT_SUFFIXES if volume.name.lower().endswith(end)), volume.stem)
     return volume.with_name(f"{name}.json")
 
 
@@ -35,13 +35,10 @@ def write_sidecar(volume: str | Path, provenance: Mapping[str, Any], overwrite: 
     path = sidecar_path(volume)
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists. Give another output file, or allow it with --overwrite.")
-    content = {"notice": NOTICE, "synthetic": True, "file": volume.name, **provenance}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    content = {"notice": _SENTENCE, "synthetic": True, "file": volume.name, **provenance}
     try:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        with atomic_write(path) as partial:
+            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} could not be written. Check the disk's free space and permissions.") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -9,7 +9,7 @@ from typing import Any
 
 import slicer
 import vtk
-from S2LDMLib import NOTICE
+from S2LDMLib.about import NOTICE
 from S2LDMLib.errors import InputError
 from slicer.util import VTKObservationMixin
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import vtk
-from S2LDMLib import NOTICE
+from S2LDMLib.about import NOTICE
 
 INPUT_TITLE = "NCCT"
 _SYNTHETIC_RGB, _INPUT_RGB = (1.0, 0.75, 0.25), (0.85, 0.85, 0.85)

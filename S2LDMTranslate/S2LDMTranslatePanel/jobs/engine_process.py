@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from S2LDMSlicerLib.errors import PanelError
+from S2LDMSlicerLib.processes import kill_tree, own_group
 from S2LDMSlicerLib.slicer_python import library_command, library_environment
 
 LIBRARY = "S2LDMLib"
@@ -36,14 +35,10 @@ class EngineProcess:
     def __init__(self, arguments: Sequence[str], command: Sequence[str] | None = None) -> None:
         words = [*command, *arguments] if command else library_command(LIBRARY, arguments)
         self.log = ["$ s2ldm " + " ".join(arguments)]
-        # A session or group of its own, so that the whole tree can be ended.
-        options: dict[str, Any] = {"start_new_session": True}
-        if os.name == "nt":
-            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
         try:
             self._process = subprocess.Popen(
                 words, env=library_environment(_MODULE), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace", **options,
+                stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace", **own_group(),
             )  # fmt: skip
         except OSError as error:
             raise PanelError(f"Slicer's Python cannot be started ({error}). Install Slicer again.") from None
@@ -72,13 +67,7 @@ class EngineProcess:
 
     def kill(self) -> None:
         """End the process and all its children, at once."""
-        if self._process.poll() is not None:
-            return
-        if os.name == "nt":
-            subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.pid)], capture_output=True, check=False)
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        kill_tree(self._process)
 
     def _note(self, line: str) -> None:
         self.log.append(line)

@@ -18,7 +18,7 @@ from S2LDMSlicerLib.errors import PanelError
 from .engine_process import EngineProcess, Start
 
 
-class Phase(Enum):
+class JobStatus(Enum):
     """Where a job stands."""
 
     RUNNING = "running"
@@ -32,7 +32,7 @@ class Phase(Enum):
 class JobState:
     """``fraction`` 0 to 1; ``message`` is the question, or why it failed."""
 
-    phase: Phase
+    status: JobStatus
     stage: str = ""
     fraction: float = 0.0
     remaining_s: float | None = None
@@ -40,7 +40,7 @@ class JobState:
 
     @property
     def is_running(self) -> bool:
-        return self.phase in (Phase.RUNNING, Phase.ASKING)
+        return self.status in (JobStatus.RUNNING, JobStatus.ASKING)
 
 
 class _Cancelled(Exception):
@@ -56,7 +56,7 @@ class Job:
     """
 
     def __init__(self, temporary: Path, start: Start = EngineProcess) -> None:
-        self.state = JobState(Phase.RUNNING)
+        self.state = JobState(JobStatus.RUNNING)
         self._temporary, self._start = temporary, start
         self._process: EngineProcess | None = None
         self._logs: list[str] = []
@@ -112,7 +112,7 @@ class Job:
         self._stop_if_cancelled()
 
     def _ask(self, question: str) -> None:
-        self.state = JobState(Phase.ASKING, message=question)
+        self.state = JobState(JobStatus.ASKING, message=question)
         self._answered.wait()
         if not self._go_on:
             raise _Cancelled
@@ -121,7 +121,7 @@ class Job:
 
     def _show(self, stage: str, fraction: float, remaining_s: float | None = None) -> None:
         self._stop_if_cancelled()
-        self.state = JobState(Phase.RUNNING, stage, fraction, remaining_s)
+        self.state = JobState(JobStatus.RUNNING, stage, fraction, remaining_s)
 
     def _stop_if_cancelled(self) -> None:
         if self._cancelled.is_set():
@@ -132,20 +132,20 @@ class Job:
         try:
             with _private_folder(self._temporary) as folder:
                 self._work(folder)
-            end = JobState(Phase.DONE, fraction=1.0)
+            end = JobState(JobStatus.DONE, fraction=1.0)
         except _Cancelled:
-            end = JobState(Phase.CANCELLED)
+            end = JobState(JobStatus.CANCELLED)
         except PanelError as error:
             self._logs += [str(error.__cause__)] if error.__cause__ else []
-            end = JobState(Phase.FAILED, message=str(error))
+            end = JobState(JobStatus.FAILED, message=str(error))
         except MemoryError:
-            end = JobState(Phase.FAILED, message="Memory ran out. Close other programs, or crop the volume.")
+            end = JobState(JobStatus.FAILED, message="Memory ran out. Close other programs, or crop the volume.")
         except Exception as error:
             self._logs += traceback.format_exception(error)
             message = f"{type(error).__name__}: {error}. This is a fault of the program; please report it with the log."
-            end = JobState(Phase.FAILED, message=message)
+            end = JobState(JobStatus.FAILED, message=message)
         # The process that a cancellation ended has failed for that reason and no other.
-        self.state = JobState(Phase.CANCELLED) if self._cancelled.is_set() else end
+        self.state = JobState(JobStatus.CANCELLED) if self._cancelled.is_set() else end
 
 
 @contextlib.contextmanager

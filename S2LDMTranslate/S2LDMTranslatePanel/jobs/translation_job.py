@@ -20,7 +20,7 @@ _SPARE = 1.2  # of the disk space that the files need
 
 
 @dataclass(frozen=True)
-class Request:
+class TranslationRequest:
     """What is asked of the engine.
 
     steps: 0 for the model's own number. detail: "auto" for the model's best.
@@ -53,7 +53,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Made:
+class EngineResult:
     """What the engine made: int16 HU (K, J, I) on the source's grid, and how, by key (``S2LDM_phase``...)."""
 
     hu: np.ndarray
@@ -63,11 +63,13 @@ class Made:
 class TranslationJob(Job):
     """The job; when it is done, ``made`` holds the result and ``deviation`` the samples' spread, if asked for."""
 
-    def __init__(self, source: Snapshot, request: Request, temporary: Path, start: Start = EngineProcess) -> None:
+    def __init__(
+        self, source: Snapshot, request: TranslationRequest, temporary: Path, start: Start = EngineProcess
+    ) -> None:
         super().__init__(temporary, start)
         self.request = request
-        self.made: Made | None = None
-        self.deviation: Made | None = None
+        self.made: EngineResult | None = None
+        self.deviation: EngineResult | None = None
         self.warnings: tuple[str, ...] = ()
         self._source = source
 
@@ -106,10 +108,10 @@ class TranslationJob(Job):
                 self._ask("\n\n".join([*self.warnings, DOUBT_QUESTION]))
 
 
-def _read(file: Path) -> Made:
+def _read(file: Path) -> EngineResult:
     try:
         image = sitk.ReadImage(str(file))
     except RuntimeError as error:
         raise PanelError(f"The engine's result cannot be read ({file.name}). Try again.") from error
     keys: Sequence[str] = [key for key in image.GetMetaDataKeys() if key.startswith("S2LDM_") or key == "description"]
-    return Made(sitk.GetArrayFromImage(image), {key: image.GetMetaData(key) for key in keys})
+    return EngineResult(sitk.GetArrayFromImage(image), {key: image.GetMetaData(key) for key in keys})

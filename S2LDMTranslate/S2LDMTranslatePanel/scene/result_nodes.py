@@ -12,7 +12,7 @@ from S2LDMLib.volume.files import check_output_path, write_volume
 from S2LDMLib.volume.sidecar import write_sidecar
 from S2LDMSlicerLib.errors import PanelError
 
-from ..jobs.translation_job import Made
+from ..jobs.translation_job import EngineResult
 from .dicom_database import files_of
 from .dicom_hierarchy import forget_series
 from .source_volume import SYNTHETIC, Snapshot, copy_of
@@ -31,7 +31,7 @@ def is_result(node: Any) -> bool:
     return node is not None and bool(node.GetAttribute(SYNTHETIC)) and node.GetAttribute(KIND) == RESULT_KIND
 
 
-def add_result(source: Snapshot, made: Made, replaced: Any = None) -> Any:
+def add_result(source: Snapshot, made: EngineResult, replaced: Any = None) -> Any:
     """Put a synthetic volume into the scene, in the place of ``replaced`` or as a new one; returns its node."""
     phase = made.provenance.get("S2LDM_phase", "")
     node = replaced or _new_volume()
@@ -40,7 +40,7 @@ def add_result(source: Snapshot, made: Made, replaced: Any = None) -> Any:
     return node
 
 
-def add_deviation(source: Snapshot, made: Made, result: Any) -> Any:
+def add_deviation(source: Snapshot, made: EngineResult, result: Any) -> Any:
     """Put the spread of a result's samples beside it, in the place of an older one; returns its node."""
     node = result.GetNodeReference(DEVIATION) or _new_volume()
     _fill(node, source, made, f"{result.GetName()} SD", DEVIATION_KIND)
@@ -101,7 +101,7 @@ def _new_volume() -> Any:
     return node
 
 
-def _fill(node: Any, source: Snapshot, made: Made, name: str, kind: str) -> None:
+def _fill(node: Any, source: Snapshot, made: EngineResult, name: str, kind: str) -> None:
     original = slicer.mrmlScene.GetNodeByID(source.node_id)  # None where it was deleted meanwhile
     modified = node.StartModify()
     try:

@@ -47,9 +47,9 @@ def snapshot(node: Any) -> Snapshot:
     """Copy a volume.
 
     Raises:
-        PanelError: see :func:`obstacle`; or there is no memory for the copy.
+        PanelError: see :func:`reason_unavailable`; or there is no memory for the copy.
     """
-    if reason := obstacle(node):
+    if reason := reason_unavailable(node):
         raise PanelError(reason)
     return copy_of(node)
 
@@ -65,7 +65,7 @@ def copy_of(node: Any) -> Snapshot:
     return Snapshot(node.GetName(), node.GetID(), hu, slicer.util.arrayFromVTKMatrix(matrix), instances_of(node))
 
 
-def obstacle(node: Any) -> str:
+def reason_unavailable(node: Any) -> str:
     """Why a node cannot be translated, in two sentences; empty where it can. A transform is no matter here."""
     if node is None:
         return "No input volume is chosen. Load a non-contrast CT and choose it."

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from S2LDMLib.errors import DownloadError, S2LDMError
-from S2LDMLib.model.hub import BUNDLED, HUB_NAME, ModelSource, check_format, resolve_model
+from S2LDMLib.model.hub import BUNDLED, HUB_NAME, ModelSource, resolve_model
 from S2LDMLib.model.info import describe_model
+from S2LDMLib.model.layout import check_format
 from S2LDMSlicerLib.errors import PanelError
 
 BUNDLED_KIND, FOLDER_KIND, HUB_KIND = "Bundled demonstration model", "Folder", "Hugging Face Hub"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import slicer_standin
 from trainer_panel import (
-    Phase,
+    RunStatus,
     columns,
     count_nodes,
     ended_afterwards,
@@ -23,7 +23,7 @@ from trainer_panel import (
     launch_detached,
     launch_tiny,
     make_plan,
-    phase,
+    run_status,
     slicer,
     step,
     trainer,
@@ -56,13 +56,13 @@ def panel(monkeypatch: pytest.MonkeyPatch, run: Path, plan: Callable[..., Path])
     widget.cleanup()
 
 
-def poll(panel: Any, phase: Phase) -> None:
-    """Let the panel's timer work until the run is in this phase."""
+def poll(panel: Any, status: RunStatus) -> None:
+    """Let the panel's timer work until the run is in this state."""
     panel._timer.setInterval(20)
 
     def arrived() -> bool:
         slicer.app.processEvents()
-        return panel.logic.update().phase is phase
+        return panel.logic.update().status is status
 
     wait_for(arrived)
     panel.onTimer()
@@ -118,13 +118,13 @@ def test_a_run_is_started_watched_stopped_and_resumed_by_clicks(panel: Any, plan
     assert not panel.ui.presetComboBox.enabled
     panel.ui.stopButton.click()
     assert panel.ui.stopButton.text == "Stop at once"
-    poll(panel, Phase.CANCELLED)
+    poll(panel, RunStatus.CANCELLED)
     assert panel.ui.statusLabel.text == "Stopped. It can go on from its last checkpoint."
     assert panel.ui.startButton.enabled and panel.ui.startButton.text == "Resume"
     assert not panel.ui.stopButton.enabled
     plan("done", steps=5)
     panel.ui.startButton.click()
-    poll(panel, Phase.DONE)
+    poll(panel, RunStatus.DONE)
     assert panel.ui.statusLabel.text == f"Done. The model is in {panel.logic.getParameterNode().runFolder / 'model'}"
     assert panel.ui.progressBar.value == panel.ui.progressBar.maximum == 5
     assert not panel.ui.startButton.enabled and "is finished" in panel.ui.startButton.toolTip
@@ -149,7 +149,7 @@ def test_the_log_follows_its_end_unless_somebody_reads_further_up(panel: Any, ru
 def test_a_failure_is_shown_and_never_called_done(panel: Any, plan: Callable[..., Path]) -> None:
     plan("refused")
     panel.ui.startButton.click()
-    poll(panel, Phase.FAILED)
+    poll(panel, RunStatus.FAILED)
     assert panel.ui.statusLabel.text == "Failed. The case A is too small. Leave it out."
     assert panel.ui.startButton.enabled and panel.ui.startButton.text == "Start"
 
@@ -187,7 +187,7 @@ def test_a_run_goes_on_without_the_panel_and_is_found_by_the_next(
     again.ui.dataFolderPathLineEdit.currentPath, again.ui.runFolderPathLineEdit.currentPath = str(data), str(run)
     assert again.ui.stopButton.enabled and not again.ui.startButton.enabled
     again.ui.stopButton.click()
-    poll(again, Phase.CANCELLED)
+    poll(again, RunStatus.CANCELLED)
     again.cleanup()
 
 
@@ -261,7 +261,7 @@ def test_a_real_training_is_started_stopped_and_resumed_by_clicks(
     wait_for(lambda: panel.logic.update().step > 2, 120)
     panel.onTimer()
     panel.ui.stopButton.click()
-    wait_for(lambda: phase(panel.logic) is Phase.CANCELLED, 60)
+    wait_for(lambda: run_status(panel.logic) is RunStatus.CANCELLED, 60)
     assert panel.logic.update().stage == "autoencoder"
     panel.onTimer()
     assert panel.ui.startButton.text == "Resume"

@@ -20,13 +20,13 @@ import pytest
 import tiny_training
 from trainer_panel import (
     PATHS,
-    Phase,
+    RunStatus,
     columns,
     count_nodes,
     ended_afterwards,
     launch_tiny,
     make_plan,
-    phase,
+    run_status,
     slicer,
     step,
     trainer,
@@ -137,11 +137,11 @@ def test_a_run_made_anew_in_the_same_folder_begins_new_curves(logic: Any, run: P
 
 
 def test_a_run_is_started_and_done(logic: Any, run: Path, plan: Callable[..., Path]) -> None:
-    assert phase(logic) is Phase.EMPTY
+    assert run_status(logic) is RunStatus.EMPTY
     logic.start(plan("done", steps=4), "demo")
     wait_for(lambda: not logic.update().is_running)
     state = logic.update()
-    assert (state.phase, state.step, state.message) == (Phase.DONE, 4, str(run / "model"))
+    assert (state.status, state.step, state.message) == (RunStatus.DONE, 4, str(run / "model"))
     assert columns(logic.lossCurves)["loss"] == [1, 1 / 2, 1 / 3, 1 / 4]
     assert logic.log().splitlines() == ["step 1", "step 2", "step 3", "step 4"]
 
@@ -157,7 +157,7 @@ def test_a_start_that_is_refused_loses_no_point_of_the_curves(logic: Any, run: P
     steps = columns(logic.lossCurves)["step"] if logic.update() else []
     assert steps[:written] == list(range(1, written + 1))
     logic.stop()
-    wait_for(lambda: phase(logic) is Phase.CANCELLED)
+    wait_for(lambda: run_status(logic) is RunStatus.CANCELLED)
 
 
 def test_a_run_is_found_again_and_stopped_by_a_panel_that_did_not_start_it(
@@ -168,11 +168,11 @@ def test_a_run_is_found_again_and_stopped_by_a_panel_that_did_not_start_it(
     wait_for(lambda: logic.update().step > 2)
     other = trainer.S2LDMTrainerLogic(launch_tiny)
     other.openRun(run)
-    assert phase(other) is Phase.RUNNING
+    assert run_status(other) is RunStatus.RUNNING
     with pytest.raises(trainer.RunError, match="A run is going on"):
         other.start(data, "demo")
     other.stop()
-    wait_for(lambda: phase(other) is phase(logic) is Phase.CANCELLED)
+    wait_for(lambda: run_status(other) is run_status(logic) is RunStatus.CANCELLED)
     assert columns(other.lossCurves) == columns(logic.lossCurves)
 
 
@@ -180,11 +180,11 @@ def test_a_stopped_run_goes_on_with_its_own_recipe(logic: Any, run: Path, plan: 
     logic.start(plan("forever"), "demo")
     wait_for(lambda: logic.update().step > 0)
     logic.stop()
-    assert phase(logic) is Phase.STOPPING
+    assert run_status(logic) is RunStatus.STOPPING
     wait_for(lambda: not logic.update().is_running)
     assert logic.canResume
     logic.start(plan("done"), "paper")  # which the run would refuse: it was started as demo
-    wait_for(lambda: phase(logic) is Phase.DONE)
+    wait_for(lambda: run_status(logic) is RunStatus.DONE)
 
 
 def test_a_run_survives_the_process_that_started_it(run: Path, plan: Callable[..., Path]) -> None:
@@ -198,23 +198,23 @@ def test_a_run_survives_the_process_that_started_it(run: Path, plan: Callable[..
     logic = trainer.S2LDMTrainerLogic(launch_tiny)
     logic.openRun(run)
     wait_for(lambda: logic.update().step > 2)
-    assert phase(logic) is Phase.RUNNING
+    assert run_status(logic) is RunStatus.RUNNING
     logic.stop()
-    wait_for(lambda: phase(logic) is Phase.CANCELLED)
+    wait_for(lambda: run_status(logic) is RunStatus.CANCELLED)
 
 
 def test_a_failed_run_says_why(logic: Any, plan: Callable[..., Path]) -> None:
     logic.start(plan("failed"), "demo")
     wait_for(lambda: not logic.update().is_running)
     state = logic.update()
-    assert (state.phase, state.message) == (Phase.FAILED, "The disk is full. Make room and resume.")
+    assert (state.status, state.message) == (RunStatus.FAILED, "The disk is full. Make room and resume.")
 
 
 def test_a_refused_run_says_why_in_the_words_of_the_command_line(logic: Any, plan: Callable[..., Path]) -> None:
     logic.start(plan("refused"), "demo")
     wait_for(lambda: not logic.update().is_running)
     state = logic.update()
-    assert (state.phase, state.message) == (Phase.FAILED, "The case A is too small. Leave it out.")
+    assert (state.status, state.message) == (RunStatus.FAILED, "The case A is too small. Leave it out.")
     assert not logic.canResume
 
 
@@ -224,30 +224,30 @@ def test_a_killed_run_is_interrupted_and_can_go_on(logic: Any, run: Path, plan: 
     os.kill(json.loads((run / "run.lock").read_text())["pid"], signal.SIGKILL)
     other = trainer.S2LDMTrainerLogic(launch_tiny)
     other.openRun(run)
-    wait_for(lambda: phase(other) is Phase.INTERRUPTED)
+    wait_for(lambda: run_status(other) is RunStatus.INTERRUPTED)
     other.start(plan("done"), "demo")
-    wait_for(lambda: phase(other) is Phase.DONE)
+    wait_for(lambda: run_status(other) is RunStatus.DONE)
 
 
 @pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1], ids=["reused", "dead"])
 def test_a_lock_that_nobody_holds_is_no_run(logic: Any, run: Path, plan: Callable[..., Path], pid: int) -> None:
     run.mkdir()
     (run / "run.lock").write_text(json.dumps({"pid": pid, "host": socket.gethostname(), "started": 0}))
-    assert phase(logic) is Phase.EMPTY
+    assert run_status(logic) is RunStatus.EMPTY
     with pytest.raises(trainer.RunError, match="nothing to stop"):
         logic.stop()
     logic.start(plan("done"), "demo")
-    wait_for(lambda: phase(logic) is Phase.DONE)
+    wait_for(lambda: run_status(logic) is RunStatus.DONE)
 
 
 def test_a_run_asked_twice_to_stop_ends_at_once(logic: Any, plan: Callable[..., Path]) -> None:
     logic.start(plan("forever", step_s=60), "demo")
     wait_for(lambda: logic.update().step == 1)
     logic.stop()
-    assert phase(logic) is Phase.STOPPING
+    assert run_status(logic) is RunStatus.STOPPING
     time.sleep(1)  # two signals at the same moment are one
     logic.stop()
-    wait_for(lambda: phase(logic) is Phase.CANCELLED)
+    wait_for(lambda: run_status(logic) is RunStatus.CANCELLED)
 
 
 def test_a_run_on_another_machine_is_seen_but_not_stopped_from_here(logic: Any, run: Path) -> None:
@@ -256,10 +256,10 @@ def test_a_run_on_another_machine_is_seen_but_not_stopped_from_here(logic: Any, 
     lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": 0}))
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert phase(logic) is Phase.RUNNING
+        assert run_status(logic) is RunStatus.RUNNING
         with pytest.raises(trainer.RunError, match="on the machine elsewhere"):
             logic.stop()
-    assert phase(logic) is Phase.EMPTY
+    assert run_status(logic) is RunStatus.EMPTY
 
 
 def test_what_cannot_be_started_says_why(logic: Any, run: Path, plan: Callable[..., Path], tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from compare_scene import (
     widget,
 )
 from PIL import Image
-from S2LDMLib import NOTICE
+from S2LDMLib.about import NOTICE
 from S2LDMLib.errors import InputError
 from S2LDMTranslatePanel.compare.compare_layout import LAYOUTS
 from S2LDMTranslatePanel.compare.compare_view import CompareView

@@ -16,7 +16,7 @@ from translate_panel import add_volume, clean_scene, module, slicer, tiny
 
 from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
 from S2LDMTranslatePanel.scene.source_volume import snapshot  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import Made  # isort: skip
+from S2LDMTranslatePanel.jobs.translation_job import EngineResult  # isort: skip
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def panel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def add_pair(phantom: PhantomTriple, phase: str = "arterial") -> tuple[Any, Any]:
     volume = add_volume(phantom.ncct)
-    return volume, add_result(snapshot(volume), Made(snapshot(volume).hu + np.int16(30), {"S2LDM_phase": phase}))
+    return volume, add_result(
+        snapshot(volume), EngineResult(snapshot(volume).hu + np.int16(30), {"S2LDM_phase": phase})
+    )
 
 
 def test_comparison_is_shown_and_the_layout_comes_back(panel: Any, phantom: PhantomTriple) -> None:
@@ -69,7 +71,7 @@ def test_the_controls_steer_the_comparison(panel: Any, phantom: PhantomTriple, e
 
 def test_another_result_or_other_views_are_shown_at_once(panel: Any, phantom: PhantomTriple) -> None:
     volume, result = add_pair(phantom)
-    other = add_result(snapshot(volume), Made(snapshot(volume).hu, {"S2LDM_phase": "venous"}))
+    other = add_result(snapshot(volume), EngineResult(snapshot(volume).hu, {"S2LDM_phase": "venous"}))
     panel.ui.resultVolumeSelector.setCurrentNode(result)
     panel.ui.showCompareButton.click()
     panel.ui.resultVolumeSelector.setCurrentNode(other)

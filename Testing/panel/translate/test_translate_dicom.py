@@ -29,8 +29,8 @@ from translate_panel import (
 from S2LDMSlicerLib import dependencies  # isort: skip
 from S2LDMTranslatePanel.jobs import dicom_export  # isort: skip
 from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
-from S2LDMTranslatePanel.scene.source_volume import copy_of, obstacle  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import Made  # isort: skip
+from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable  # isort: skip
+from S2LDMTranslatePanel.jobs.translation_job import EngineResult  # isort: skip
 
 PROVENANCE = {
     "description": "SYNTHETIC venous CECT by S2LDM 0.0",
@@ -111,7 +111,7 @@ def study_of(node: Any) -> str:
 
 def result_of(node: Any, replaced: Any = None) -> Any:
     copy = copy_of(node)
-    return add_result(copy, Made(copy.hu + np.int16(7), PROVENANCE), replaced)
+    return add_result(copy, EngineResult(copy.hu + np.int16(7), PROVENANCE), replaced)
 
 
 def panel_with(opened: Callable[..., Any], result: Any, end: str = "", **parameters: Any) -> Any:
@@ -168,7 +168,7 @@ def test_a_volume_that_was_exported_and_loaded_again_is_not_translated_twice(
     written = exported(panel_with(opened, result_of(source), addToDatabase=True), parent)
     again = add_volume(ct_image())
     again.SetAttribute(INSTANCES, str(written[0].SOPInstanceUID))
-    assert "is synthetic already" in obstacle(again) and obstacle(source) == ""
+    assert "is synthetic already" in reason_unavailable(again) and reason_unavailable(source) == ""
 
 
 def test_a_new_translation_into_the_same_node_is_no_longer_the_series(

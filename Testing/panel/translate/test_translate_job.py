@@ -17,22 +17,22 @@ from body_part_maker import legs
 from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
 from translate_panel import (
-    Phase,
+    JobStatus,
     Translator,
     add_bent_transform,
     add_volume,
     clean_scene,
     count_volumes,
     finish,
+    job_status,
     slicer,
-    state_phase,
     temporary_path,
     tiny,
     wait_for,
 )
 
 from S2LDMSlicerLib.errors import PanelError  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import Request  # isort: skip
+from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest  # isort: skip
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,10 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def small_request(model: Path, **changes: object) -> Request:
-    return Request(**{"phase": "arterial", "model": str(model), "device": "cpu", "precision": "float32", **changes})
+def small_request(model: Path, **changes: object) -> TranslationRequest:
+    return TranslationRequest(
+        **{"phase": "arterial", "model": str(model), "device": "cpu", "precision": "float32", **changes}
+    )
 
 
 def ended(pid: int) -> bool:
@@ -71,14 +73,14 @@ def test_cancelling_the_real_engine_ends_it_at_once_and_leaves_nothing(
     start = time.monotonic()
     translator.cancel()
     assert time.monotonic() - start < 2 and ended(pid)
-    assert state_phase(translator) is Phase.CANCELLED and not translator.is_running
+    assert job_status(translator) is JobStatus.CANCELLED and not translator.is_running
     assert count_volumes() == 1 and list(temporary.iterdir()) == [] and translator.result is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
 def test_cancelling_ends_the_children_of_the_engine_too(phantom: PhantomTriple, temporary: Path) -> None:
     translator = Translator(tiny("hang"))
-    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
     wait_for(lambda: [file for file in temporary.rglob("pids") if len(file.read_text().split()) == 2])
     pids = [int(word) for word in next(temporary.rglob("pids")).read_text().split()]
     assert not any(map(ended, pids))
@@ -91,10 +93,10 @@ def test_cancelling_ends_the_children_of_the_engine_too(phantom: PhantomTriple, 
 def test_cancelling_before_the_engine_runs_starts_none(phantom: PhantomTriple, temporary: Path) -> None:
     started = []
     translator = Translator(lambda arguments: started.append(arguments) or tiny("nothing")(arguments))
-    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
     translator.cancel()
     assert translator.job.wait(10) and len(started) <= 1
-    assert state_phase(translator) is Phase.CANCELLED and list(temporary.iterdir()) == []
+    assert job_status(translator) is JobStatus.CANCELLED and list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,9 @@ def test_a_failure_is_one_clear_message_and_a_log(
     phantom: PhantomTriple, temporary: Path, end: str, message: str
 ) -> None:
     translator = Translator(tiny(end))
-    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
     state = finish(translator)
-    assert state.phase is Phase.FAILED and state.message.startswith(message)
+    assert state.status is JobStatus.FAILED and state.message.startswith(message)
     assert "$ s2ldm check" in translator.log()
     assert end == "refused" or "a library says something" in translator.log()
     assert count_volumes() == 1 and list(temporary.iterdir()) == [] and not translator.is_running
@@ -126,44 +128,47 @@ def test_an_engine_that_the_system_kills_says_memory(phantom: PhantomTriple, sma
     wait_for(lambda: translator.update().stage == "translate")
     os.kill(translator.job._process.pid, signal.SIGKILL)
     state = finish(translator)
-    assert state.phase is Phase.FAILED and "memory ran out" in state.message
+    assert state.status is JobStatus.FAILED and "memory ran out" in state.message
 
 
 def test_a_second_job_is_refused_while_one_runs(phantom: PhantomTriple) -> None:
     translator, volume = Translator(tiny("hang")), add_volume(phantom.ncct)
-    translator.start(volume, Request("arterial"))
-    for again in (lambda: translator.start(volume, Request("venous")), lambda: translator.download("lab/model")):
+    translator.start(volume, TranslationRequest("arterial"))
+    for again in (
+        lambda: translator.start(volume, TranslationRequest("venous")),
+        lambda: translator.download("lab/model"),
+    ):
         with pytest.raises(PanelError, match="Another job is still running"):
             again()
     translator.cancel()
-    translator.start(volume, Request("venous"))
+    translator.start(volume, TranslationRequest("venous"))
     translator.cancel()
 
 
 def test_an_enhanced_volume_is_asked_about_before_it_is_translated(temporary: Path) -> None:
     volume = add_volume(make_phantom(seed=3, size=(200, 168, 24), spacing=(2.0, 2.0, 5.0)).arterial)
     translator = Translator()
-    translator.start(volume, Request("venous"))
-    wait_for(lambda: state_phase(translator) is Phase.ASKING)
+    translator.start(volume, TranslationRequest("venous"))
+    wait_for(lambda: job_status(translator) is JobStatus.ASKING)
     assert "contrast-enhanced already" in translator.update().message and translator.is_running
     translator.answer(False)
-    assert finish(translator).phase is Phase.CANCELLED and count_volumes() == 1 and list(temporary.iterdir()) == []
+    assert finish(translator).status is JobStatus.CANCELLED and count_volumes() == 1 and list(temporary.iterdir()) == []
     assert "translate" not in translator.log()
 
 
 def test_what_is_no_abdomen_is_asked_about_too() -> None:
     translator = Translator()
-    translator.start(add_volume(legs()), Request("venous"))
-    wait_for(lambda: state_phase(translator) is Phase.ASKING)
+    translator.start(add_volume(legs()), TranslationRequest("venous"))
+    wait_for(lambda: job_status(translator) is JobStatus.ASKING)
     assert "legs" in translator.update().message
     translator.answer(False)
-    assert finish(translator).phase is Phase.CANCELLED
+    assert finish(translator).status is JobStatus.CANCELLED
 
 
 def test_an_enhanced_volume_is_translated_if_that_is_wanted(phantom: PhantomTriple) -> None:
     translator = Translator(tiny("enhanced"))
-    translator.start(add_volume(phantom.ncct), Request("venous"))
-    wait_for(lambda: state_phase(translator) is Phase.ASKING)
+    translator.start(add_volume(phantom.ncct), TranslationRequest("venous"))
+    wait_for(lambda: job_status(translator) is JobStatus.ASKING)
     translator.answer(True)
     finish(translator)
     assert "$ s2ldm translate" in translator.log() and "contrast-enhanced" in translator.job.warnings[0]
@@ -175,16 +180,16 @@ def test_a_full_disk_is_told_before_anything_is_written(
     usage = shutil.disk_usage(temporary)._replace(free=1 << 18)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     translator = Translator(tiny("nothing"))
-    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
     state = finish(translator)
-    assert state.phase is Phase.FAILED and f"The disk of {temporary} is full: 1 MB are needed" in state.message
+    assert state.status is JobStatus.FAILED and f"The disk of {temporary} is full: 1 MB are needed" in state.message
     assert translator.log() == "" and list(temporary.iterdir()) == []
 
 
 def test_a_temporary_folder_that_is_gone_is_named(phantom: PhantomTriple, temporary: Path) -> None:
     slicer.app.temporaryPath = str(temporary / "gone")
     translator = Translator(tiny("nothing"))
-    translator.start(add_volume(phantom.ncct), Request("arterial"))
+    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
     assert "gone cannot be written to" in finish(translator).message
 
 
@@ -194,7 +199,7 @@ def test_samples_give_a_second_volume_with_their_spread(
 ) -> None:
     translator = Translator()
     translator.start(add_volume(phantom.ncct), small_request(small_model, steps=2, samples=2, seed=4))
-    assert finish(translator).phase is Phase.DONE
+    assert finish(translator).status is JobStatus.DONE
     spread = translator.result.GetNodeReference("S2LDM.deviation")
     assert spread.GetName() == "CT SYNTHETIC arterial SD" and spread.GetAttribute("S2LDM.samples") == "2"
     both = [
@@ -209,4 +214,4 @@ def test_a_volume_under_a_bent_transform_is_refused(phantom: PhantomTriple) -> N
     volume = add_volume(phantom.ncct)
     volume.SetAndObserveTransformNodeID(add_bent_transform().GetID())
     with pytest.raises(PanelError, match="lies under a non-linear transform"):
-        Translator(tiny("nothing")).start(volume, Request("arterial"))
+        Translator(tiny("nothing")).start(volume, TranslationRequest("arterial"))

@@ -17,7 +17,7 @@ from hub_samples import files_of
 from hub_server import HubServer
 from S2LDMLib.phantom.scan import PhantomTriple
 from translate_panel import (
-    Phase,
+    JobStatus,
     add_bent_transform,
     add_volume,
     clean_scene,
@@ -123,7 +123,7 @@ def test_a_run_goes_on_while_another_module_is_open(opened: Panel, phantom: Phan
     panel.ui.venousButton.click()
     panel.exit()
     run_to_end(panel)
-    assert panel.logic.translator.job.state.phase is Phase.FAILED
+    assert panel.logic.translator.job.state.status is JobStatus.FAILED
     panel.enter()
     assert panel.ui.venousButton.enabled
 
@@ -221,13 +221,15 @@ def test_an_export_asks_for_a_file_and_says_what_was_written(
     opened: Panel, phantom: PhantomTriple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import qt
-    from S2LDMTranslatePanel.jobs.translation_job import Made
+    from S2LDMTranslatePanel.jobs.translation_job import EngineResult
     from S2LDMTranslatePanel.scene.result_nodes import add_result
     from S2LDMTranslatePanel.scene.source_volume import snapshot
 
     source = snapshot(add_volume(phantom.ncct))
     panel = opened("nothing")
-    panel._parameterNode.resultVolume = add_result(source, Made(source.hu + np.int16(1), {"S2LDM_phase": "venous"}))
+    panel._parameterNode.resultVolume = add_result(
+        source, EngineResult(source.hu + np.int16(1), {"S2LDM_phase": "venous"})
+    )
     names: list[str] = []
     target = tmp_path / "out"
 

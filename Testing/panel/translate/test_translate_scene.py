@@ -42,8 +42,8 @@ from S2LDMTranslatePanel.scene.result_nodes import (  # isort: skip
     provenance_of,
     source_of,
 )
-from S2LDMTranslatePanel.scene.source_volume import hardened_copy, obstacle, snapshot  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import Made, Request  # isort: skip
+from S2LDMTranslatePanel.scene.source_volume import hardened_copy, reason_unavailable, snapshot  # isort: skip
+from S2LDMTranslatePanel.jobs.translation_job import EngineResult, TranslationRequest  # isort: skip
 
 MOVED = np.array([[1, 0, 0, 7], [0, 0.8, -0.6, 0], [0, 0.6, 0.8, 3], [0, 0, 0, 1.0]])
 
@@ -67,7 +67,7 @@ def oblique(phantom: PhantomTriple) -> sitk.Image:
 class Clicked:
     """What was seen of the panel before, while and after a click on the button of the arterial phase."""
 
-    made: Made
+    made: EngineResult
     click_s: float
     busy_s: float
     before: str
@@ -101,7 +101,7 @@ def clicked(oblique: sitk.Image, tmp_path_factory: pytest.TempPathFactory) -> It
         result = ui.resultVolumeSelector.currentNode()
         assert result is not None, ui.statusLabel.text
         record = Clicked(
-            made=Made(slicer.util.arrayFromVolume(result).copy(), provenance_of(result)),
+            made=EngineResult(slicer.util.arrayFromVolume(result).copy(), provenance_of(result)),
             click_s=click_s,
             busy_s=busy_s,
             before=before,
@@ -118,7 +118,7 @@ def clicked(oblique: sitk.Image, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
-def made(clicked: Clicked) -> Made:
+def made(clicked: Clicked) -> EngineResult:
     return clicked.made
 
 
@@ -149,14 +149,14 @@ def attributes(node: Any) -> dict[str, str]:
 
 
 def test_the_engine_in_its_process_makes_what_the_pipeline_makes(
-    made: Made, oblique: sitk.Image, bundled: S2LDMPipeline
+    made: EngineResult, oblique: sitk.Image, bundled: S2LDMPipeline
 ) -> None:
     expected = sitk.GetArrayFromImage(bundled(oblique, "arterial"))
     assert np.abs(made.hu.astype(int) - expected).max() <= 1  # rounding, with another number of threads
     assert (made.hu != sitk.GetArrayFromImage(oblique)).mean() > 0.1
 
 
-def test_the_result_lies_exactly_where_the_input_lies(made: Made, oblique: sitk.Image) -> None:
+def test_the_result_lies_exactly_where_the_input_lies(made: EngineResult, oblique: sitk.Image) -> None:
     volume = add_volume(oblique)
     volume.SetAndObserveTransformNodeID(add_transform(MOVED).GetID())
     before, geometry = slicer.util.arrayFromVolume(volume).copy(), matrix_of(volume)
@@ -180,7 +180,7 @@ def test_the_engine_gets_the_volume_in_its_own_space(oblique: sitk.Image) -> Non
     assert image.GetSpacing() == pytest.approx(oblique.GetSpacing(), abs=1e-9)
 
 
-def test_the_result_says_what_it_is_and_how_it_was_made(made: Made, oblique: sitk.Image, bundled: Any) -> None:
+def test_the_result_says_what_it_is_and_how_it_was_made(made: EngineResult, oblique: sitk.Image, bundled: Any) -> None:
     volume = add_volume(oblique, "Abdomen")
     result = add_result(snapshot(volume), made)
     assert result.GetName() == "Abdomen SYNTHETIC arterial"
@@ -206,7 +206,7 @@ def test_the_result_says_what_it_is_and_how_it_was_made(made: Made, oblique: sit
     assert source_of(result) is volume
 
 
-def test_the_result_lies_in_the_study_of_the_input(made: Made, oblique: sitk.Image) -> None:
+def test_the_result_lies_in_the_study_of_the_input(made: EngineResult, oblique: sitk.Image) -> None:
     volume = add_volume(oblique)
     hierarchy, study = add_study(volume)
     result = add_result(snapshot(volume), made)
@@ -215,11 +215,13 @@ def test_the_result_lies_in_the_study_of_the_input(made: Made, oblique: sitk.Ima
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(alone)) == hierarchy.GetSceneItemID()
 
 
-def test_results_are_added_or_replaced_as_wanted(made: Made, oblique: sitk.Image) -> None:
+def test_results_are_added_or_replaced_as_wanted(made: EngineResult, oblique: sitk.Image) -> None:
     volume = add_volume(oblique)
     first, second = (add_result(snapshot(volume), made) for _ in range(2))
     assert [first.GetName(), second.GetName()] == ["CT SYNTHETIC arterial", "CT SYNTHETIC arterial_1"]
-    venous = Made(made.hu + np.int16(1), {**made.provenance, "S2LDM_phase": "venous", "S2LDM_region": "0 1 0 1 0 1"})
+    venous = EngineResult(
+        made.hu + np.int16(1), {**made.provenance, "S2LDM_phase": "venous", "S2LDM_region": "0 1 0 1 0 1"}
+    )
     assert add_result(snapshot(volume), venous, first) is first
     assert first.GetName() == "CT SYNTHETIC venous" and first.GetAttribute("S2LDM.phase") == "venous"
     assert np.array_equal(slicer.util.arrayFromVolume(first), venous.hu)
@@ -231,19 +233,19 @@ def test_only_a_former_result_can_be_replaced(oblique: sitk.Image) -> None:
     volume, other = add_volume(oblique), add_volume(oblique, "other")
     for replaced in (volume, other):
         with pytest.raises(PanelError, match="is no synthetic CT"):
-            Translator(tiny("nothing")).start(volume, Request("arterial"), replaced)
+            Translator(tiny("nothing")).start(volume, TranslationRequest("arterial"), replaced)
 
 
-def test_the_spread_of_samples_lies_beside_its_result(made: Made, oblique: sitk.Image) -> None:
+def test_the_spread_of_samples_lies_beside_its_result(made: EngineResult, oblique: sitk.Image) -> None:
     source = snapshot(add_volume(oblique))
     result = add_result(source, made)
-    spread = add_deviation(source, Made(np.full_like(made.hu, 12), made.provenance), result)
+    spread = add_deviation(source, EngineResult(np.full_like(made.hu, 12), made.provenance), result)
     assert result.GetNodeReference("S2LDM.deviation") is spread and spread.GetName() == "CT SYNTHETIC arterial SD"
     assert spread.GetAttribute("S2LDM.kind") == "deviation" and spread.GetAttribute("S2LDM.synthetic") == "1"
-    assert add_deviation(source, Made(made.hu, made.provenance), result) is spread
+    assert add_deviation(source, EngineResult(made.hu, made.provenance), result) is spread
 
 
-def test_an_input_that_is_gone_at_the_end_does_not_cost_the_result(made: Made, oblique: sitk.Image) -> None:
+def test_an_input_that_is_gone_at_the_end_does_not_cost_the_result(made: EngineResult, oblique: sitk.Image) -> None:
     volume = add_volume(oblique)
     source = snapshot(volume)
     slicer.mrmlScene.RemoveNode(volume)
@@ -251,7 +253,7 @@ def test_an_input_that_is_gone_at_the_end_does_not_cost_the_result(made: Made, o
     assert source_of(result) is None and np.array_equal(matrix_of(result), source.ijk_to_ras)
 
 
-def test_a_saved_scene_brings_everything_back(made: Made, oblique: sitk.Image, tmp_path: Path) -> None:
+def test_a_saved_scene_brings_everything_back(made: EngineResult, oblique: sitk.Image, tmp_path: Path) -> None:
     volume = add_volume(oblique)
     volume.SetAndObserveTransformNodeID(add_transform(MOVED).GetID())
     add_study(volume)
@@ -285,7 +287,7 @@ def test_a_saved_scene_brings_everything_back(made: Made, oblique: sitk.Image, t
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
 def test_an_exported_result_carries_its_provenance(
-    made: Made, oblique: sitk.Image, tmp_path: Path, suffix: str
+    made: EngineResult, oblique: sitk.Image, tmp_path: Path, suffix: str
 ) -> None:
     result = add_result(snapshot(add_volume(oblique)), made)
     written = export_result(result, tmp_path / f"out{suffix}")
@@ -304,7 +306,7 @@ def test_an_exported_result_carries_its_provenance(
         assert image.GetMetaData("S2LDM_revision") == sidecar["S2LDM_revision"]
 
 
-def test_an_export_to_nowhere_is_one_clear_message(made: Made, oblique: sitk.Image, tmp_path: Path) -> None:
+def test_an_export_to_nowhere_is_one_clear_message(made: EngineResult, oblique: sitk.Image, tmp_path: Path) -> None:
     result = add_result(snapshot(add_volume(oblique)), made)
     for file, message in ((tmp_path / "no" / "o.nrrd", "does not exist"), (tmp_path / "o.png", "no known ending")):
         with pytest.raises(PanelError, match=message):
@@ -346,10 +348,10 @@ def bad_inputs() -> dict[str, tuple[Any, str]]:
 )
 def test_what_cannot_be_translated_is_refused_with_its_name(kind: str) -> None:
     node, message = bad_inputs()[kind]
-    assert obstacle(node).startswith(message)
+    assert reason_unavailable(node).startswith(message)
     nodes = slicer.mrmlScene.GetNumberOfNodes()
     with pytest.raises(PanelError, match=message):
-        Translator(tiny("nothing")).start(node, Request("arterial"))
+        Translator(tiny("nothing")).start(node, TranslationRequest("arterial"))
     assert slicer.mrmlScene.GetNumberOfNodes() == nodes
 
 
@@ -358,7 +360,7 @@ def test_a_hardened_copy_lies_where_the_volume_is_seen(oblique: sitk.Image) -> N
     volume.SetAndObserveTransformNodeID(add_bent_transform().GetID())
     before = slicer.util.arrayFromVolume(volume).copy()
     copy = hardened_copy(volume)
-    assert copy is not volume and copy.GetParentTransformNode() is None and obstacle(copy) == ""
+    assert copy is not volume and copy.GetParentTransformNode() is None and reason_unavailable(copy) == ""
     assert copy.GetName() == "CT hardened" and volume.GetParentTransformNode() is not None
     assert np.array_equal(slicer.util.arrayFromVolume(volume), before)
     assert not np.array_equal(matrix_of(copy), matrix_of(volume)) or not np.array_equal(

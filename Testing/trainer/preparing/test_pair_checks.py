@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_maker import ct_array, write_series
 from S2LDMLib.errors import InputError
-from S2LDMTrainerLib.preparing.pair_checks import Doubts, check_files
+from S2LDMTrainerLib.preparing.pair_checks import CheckFindings, check_files
 from S2LDMTrainerLib.preparing.sources import Source
 from shared_data import SHARED_DATA
 
@@ -63,7 +63,7 @@ def test_a_scan_that_is_not_in_hu_is_refused_by_name(tmp_path: Path, role: str) 
 def test_a_cect_alone_must_be_a_ct_too(tmp_path: Path) -> None:
     source = Source("case", "cect", "patient", {"cect": tmp_path / "cect.nrrd"}, "data/case")
     sitk.WriteImage(painted_abdomen.venous(), str(source.files["cect"]))
-    assert check_files(source) == Doubts()
+    assert check_files(source) == CheckFindings()
     sitk.WriteImage(painted_abdomen.venous() + 1024, str(source.files["cect"]))
     with pytest.raises(InputError, match=r"^cect: .*looks like HU \+ 1024"):
         check_files(source)

@@ -17,11 +17,11 @@ from hub_server import HubServer
 from huggingface_hub import ModelCard
 from publish_samples import card_of, finished_run, publish, published, write_scores
 from S2LDMLib.errors import InputError
-from S2LDMLib.model.weights import README_FILE, REQUIRED_FILES, weights_digest
+from S2LDMLib.model.layout import README_FILE, REQUIRED_FILES, weights_digest
 from S2LDMLib.phantom.scan import PhantomTriple
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMTrainerLib.publishing.model_card import is_generated
-from S2LDMTrainerLib.publishing.publish import Request, draft
+from S2LDMTrainerLib.publishing.publish import PublishRequest, draft
 
 # The client's own upload passes an argument that its HTTP library is about to rename.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -143,7 +143,7 @@ def test_the_card_on_the_hub_parses_and_holds_the_models_scores(server: HubServe
 
 
 def test_the_card_shows_the_baselines_beside_the_model_with_spread_and_count(trained: Path) -> None:
-    card = draft(Request(trained, REPO, scores=write_scores(trained))).card
+    card = draft(PublishRequest(trained, REPO, scores=write_scores(trained))).card
     assert "| | model | identity | ceiling | bigger_model |" in card
     cells = [f"{mean} ± 0.25 (n = 3)" for mean in ("19.07", "18.25", "25.50", "20.50")]
     assert f"| PSNR, body (dB) | {' | '.join(cells)} |" in card
@@ -155,11 +155,11 @@ def test_the_card_shows_the_baselines_beside_the_model_with_spread_and_count(tra
 
 def test_the_card_says_that_it_was_scored_on_what_it_was_trained_on(trained: Path) -> None:
     unseen = write_scores(trained, patients=2, training_cases=[], note="Scanner B only.")
-    card = draft(Request(trained, REPO, scores=unseen)).card
+    card = draft(PublishRequest(trained, REPO, scores=unseen)).card
     assert "cases of 2 patient(s) of `pairs of ct` (split: validation)" in card
     assert "Scanner B only." in card and "to train on" not in card
     seen = write_scores(trained, training_cases=["jane", "joe"])
-    made = draft(Request(trained, REPO, scores=seen))
+    made = draft(PublishRequest(trained, REPO, scores=seen))
     card = made.card
     assert any("there to train on" in note for note in made.notes)
     assert ModelCard(card).data.eval_results is None and "model-index" not in card
@@ -168,7 +168,7 @@ def test_the_card_says_that_it_was_scored_on_what_it_was_trained_on(trained: Pat
 
 def test_the_card_says_what_it_is_and_what_it_is_not_for(trained: Path) -> None:
     attribution = ("TCIA HCC-TACE-Seg, CC BY 4.0", "Our hospital, with consent")
-    card = draft(Request(trained, REPO, attribution=attribution)).card
+    card = draft(PublishRequest(trained, REPO, attribution=attribution)).card
     wanted = (
         "not for diagnosis", "Intended use", "Out of scope", "Limits and known failures", "2406.13977",
         f'from_pretrained("{REPO}")', f"--phase arterial --model {REPO}", *attribution, "| preset | `demo` |",
@@ -178,7 +178,7 @@ def test_the_card_says_what_it_is_and_what_it_is_not_for(trained: Path) -> None:
 
 
 def test_neither_card_nor_message_names_folders_of_this_machine(trained: Path) -> None:
-    made = draft(Request(trained, REPO, scores=write_scores(trained)))
+    made = draft(PublishRequest(trained, REPO, scores=write_scores(trained)))
     assert "pairs of ct" in made.card
     assert "/home" not in made.card and str(trained) not in made.card
     assert weights_digest(trained)[:12] in made.message
@@ -188,19 +188,19 @@ def test_a_provenance_with_a_folder_of_this_machine_is_pointed_out(trained: Path
     config = json.loads((trained / "config.json").read_text())
     config["provenance"] = {"data": "see https://doi.org/10/x and a/b/c", "run": "from /home/jane/runs/3"}
     (trained / "config.json").write_text(json.dumps(config))
-    notes = " ".join(draft(Request(trained, REPO)).notes)
+    notes = " ".join(draft(PublishRequest(trained, REPO)).notes)
     assert "config.json names folders of a machine in its provenance (run)" in notes
 
 
 def test_a_recipe_in_the_model_folder_goes_before_the_one_beside_it(trained: Path) -> None:
     (trained / "training.json").write_text('{"preset": "paper"}')
-    assert "| preset | `paper` |" in draft(Request(trained, REPO)).card
+    assert "| preset | `paper` |" in draft(PublishRequest(trained, REPO)).card
 
 
 def test_missing_statements_are_asked_for(trained: Path) -> None:
-    notes = " ".join(draft(Request(trained, REPO)).notes)
+    notes = " ".join(draft(PublishRequest(trained, REPO)).notes)
     assert "--data-attribution" in notes and "--scores" in notes
-    complete = Request(trained, REPO, attribution=("Ours",), scores=write_scores(trained))
+    complete = PublishRequest(trained, REPO, attribution=("Ours",), scores=write_scores(trained))
     assert len(draft(complete).notes) == 1  # where the recipe came from
 
 
@@ -209,7 +209,7 @@ def test_missing_statements_are_asked_for(trained: Path) -> None:
 
 def test_a_card_of_ones_own_keeps_its_text_and_gets_the_missing_fields(trained: Path) -> None:
     (trained / README_FILE).write_text(OWN_CARD)
-    made = draft(Request(trained, REPO, scores=write_scores(trained), datasets=("lab/ct",)))
+    made = draft(PublishRequest(trained, REPO, scores=write_scores(trained), datasets=("lab/ct",)))
     card = ModelCard(made.card)
     assert made.card.endswith("---\n# My model\n\nMade by me.\n")
     assert card.data.license == "mit"
@@ -218,26 +218,26 @@ def test_a_card_of_ones_own_keeps_its_text_and_gets_the_missing_fields(trained: 
     assert len(card.data.eval_results) == 4
     assert front_matter_errors(made.card) == []
     assert any("written or changed by hand" in note for note in made.notes)
-    asked = draft(Request(trained, REPO, licence="cc-by-4.0"))
+    asked = draft(PublishRequest(trained, REPO, licence="cc-by-4.0"))
     assert ModelCard(asked.card).data.license == "cc-by-4.0"
 
 
 def test_a_card_without_front_matter_gets_one(trained: Path) -> None:
     (trained / README_FILE).write_text("# Mine\n")
-    card = draft(Request(trained, REPO)).card
+    card = draft(PublishRequest(trained, REPO)).card
     assert card.endswith("---\n# Mine\n")
     assert ModelCard(card).data.license == "apache-2.0"
 
 
 def test_a_generated_card_is_written_anew_and_a_changed_one_is_kept(trained: Path) -> None:
-    first = draft(Request(trained, REPO)).card
+    first = draft(PublishRequest(trained, REPO)).card
     (trained / README_FILE).write_text(first)
-    anew = draft(Request(trained, "lab/other"))
+    anew = draft(PublishRequest(trained, "lab/other"))
     assert "lab/other" in anew.card and REPO not in anew.card
     (trained / README_FILE).write_text(first.replace("## Citation", "## How to cite"))
-    kept = draft(Request(trained, "lab/other"))
+    kept = draft(PublishRequest(trained, "lab/other"))
     assert "## How to cite" in kept.card and REPO in kept.card
-    assert "## Citation" in draft(Request(trained, "lab/other", replace_card=True)).card
+    assert "## Citation" in draft(PublishRequest(trained, "lab/other", replace_card=True)).card
 
 
 @pytest.mark.usefixtures("token")

@@ -11,8 +11,8 @@ from hub_server import HubServer
 from huggingface_hub import constants
 from publish_samples import figures, finished_run, publish, write_scores
 from S2LDMLib.errors import DownloadError, InputError, ModelError
-from S2LDMLib.model.hub import HubRepository, find_repository
-from S2LDMLib.model.weights import README_FILE
+from S2LDMLib.model.layout import README_FILE
+from S2LDMLib.model.upload import HubRepository, find_repository
 
 # The client's own upload passes an argument that its HTTP library is about to rename.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -16,11 +16,10 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
 
 from ...errors import InputError
+from ...volume.grid import AIR_HU
 from ...volume.quiet import quiet_itk
 from .headers import number, quiet_pydicom
 from .slices import DicomSlice
-
-AIR_HU = -1024  # what padding becomes: the volume's air, and never tissue
 
 _BY_PYDICOM = (
     syntaxes.ImplicitVRLittleEndian,

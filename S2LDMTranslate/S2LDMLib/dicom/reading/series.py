@@ -20,10 +20,8 @@ from .files import deeper_files, direct_files, is_directory_file, listed_files
 from .headers import Header, read_header
 from .pixels import check_compression
 from .slices import DicomSlice, slices_of
-from .stack import Grid, check_alike, in_order, lay_out
+from .stack import StackLayout, check_alike, in_order, lay_out
 from .volume import make_volume
-
-__all__ = ["DicomSeries", "DicomSlice", "SeriesSummary", "find_series", "list_series"]
 
 Source = Path | str | Sequence[Path | str]
 
@@ -44,7 +42,7 @@ class DicomSeries:
     slices: tuple[DicomSlice, ...]
     regular: bool
     warnings: tuple[str, ...]
-    _grid: Grid = field(repr=False)
+    _grid: StackLayout = field(repr=False)
 
     def read(self) -> sitk.Image:
         """The volume in HU: int16, or float32 where HU are no integers.

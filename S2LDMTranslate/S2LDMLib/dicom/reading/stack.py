@@ -22,7 +22,7 @@ _RUN = 3  # equal distances in a row that are a way of scanning and not missing 
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class StackLayout:
     """Where slices lie, and the grid of the volume to make of them; mm.
 
     Attributes:
@@ -68,7 +68,7 @@ def in_order(slices: Sequence[DicomSlice]) -> list[DicomSlice]:
     return sorted(slices, key=lambda one: (float(one.position @ normal), one.path, one.frame or 0))
 
 
-def lay_out(slices: Sequence[DicomSlice]) -> Grid:
+def lay_out(slices: Sequence[DicomSlice]) -> StackLayout:
     """The grid for slices in order, no two in one place.
 
     Raises:
@@ -87,7 +87,7 @@ def lay_out(slices: Sequence[DicomSlice]) -> Grid:
     step = mean if even else _finest(steps, usual)
     found = [] if even else [_uneven(slices, places, step)]
     found += [] if straight else [_sheared(slices, places, aside)]
-    return Grid(places, aside, step, bool(even and straight), tuple(found))
+    return StackLayout(places, aside, step, bool(even and straight), tuple(found))
 
 
 def _check_complete(slices: Sequence[DicomSlice], places: np.ndarray, usual: float) -> None:

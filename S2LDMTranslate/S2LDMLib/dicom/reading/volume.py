@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import SimpleITK as sitk
 
-from .pixels import AIR_HU, hu_planes
+from ...volume.grid import AIR_HU
+from .pixels import hu_planes
 from .slices import DicomSlice
-from .stack import Grid
+from .stack import StackLayout
 
 _END = 0.01  # of a step: rounding must not cost the last slice
 
 
-def make_volume(slices: Sequence[DicomSlice], grid: Grid) -> sitk.Image:
+def make_volume(slices: Sequence[DicomSlice], grid: StackLayout) -> sitk.Image:
     """3D image in HU; int16, or float32 where HU are no integers.
 
     Args:

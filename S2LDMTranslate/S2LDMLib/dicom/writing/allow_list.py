@@ -12,7 +12,7 @@ from copy import deepcopy
 from pydicom import DataElement, Dataset
 
 from ..reading.headers import quiet_pydicom
-from ..reading.series import DicomSlice
+from ..reading.slices import DicomSlice
 
 # Patient, General Study, Patient Study, General Series, Frame of Reference: the same for the whole series.
 OF_THE_SERIES = (

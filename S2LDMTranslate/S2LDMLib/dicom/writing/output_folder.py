@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from ...errors import InputError
-from .tags import MANUFACTURER
+from .provenance import MANUFACTURER
 
 
 def check_output_folder(folder: str | Path, overwrite: bool) -> Path:

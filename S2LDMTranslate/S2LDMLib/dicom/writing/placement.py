@@ -9,10 +9,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...errors import InputError
-from ...volume.files import to_int16
+from ...volume.grid import to_int16
 
 if TYPE_CHECKING:
-    from ..reading.series import DicomSeries, DicomSlice
+    from ..reading.series import DicomSeries
+    from ..reading.slices import DicomSlice
 
 _SAME_PLACE_MM = 0.01  # NIfTI holds positions to 1e-4 mm and directions to 1e-7
 

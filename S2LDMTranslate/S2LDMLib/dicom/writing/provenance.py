@@ -11,10 +11,11 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from ... import NOTICE
+from ...about import NOTICE
 from ...errors import InputError, S2LDMWarning
 from ...volume.sidecar import sidecar_path
 
+MANUFACTURER = "S2LDM"  # by which a series is known as ours
 _PREFIX = "S2LDM_"
 _DESCRIPTION = re.compile(r"SYNTHETIC (\S+) CECT by S2LDM ([^\s;]+)")
 _DESCRIPTION_KEYS = ("description", "descrip", "ITK_FileNotes")

@@ -23,18 +23,18 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import format_number_as_ds
 
-from ... import NOTICE
+from ...about import NOTICE
 from ...model.config import PHASES
+from ...volume.grid import AIR_HU
 from ..reading.headers import number, text
-from ..reading.pixels import AIR_HU
-from ..reading.series import DicomSeries, DicomSlice
+from ..reading.series import DicomSeries
+from ..reading.slices import DicomSlice
 from .allow_list import OF_A_SLICE, OF_THE_SCANNER, OF_THE_SERIES, plane_of, taken
 from .options import ExportOptions
 from .placement import Placement
 from .privacy import Anonymizer, code
-from .provenance import Provenance
+from .provenance import MANUFACTURER, Provenance
 
-MANUFACTURER = "S2LDM"  # by which a series is known as ours
 UTF8 = "ISO_IR 192"
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters of LO and ST
 _ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
@@ -142,7 +142,7 @@ class SeriesTags:
             described += f" of {text(self._source.slices[0].header, 'SeriesDescription') or 'a series without a name'}"
         shared.SeriesDescription = _fitted(described)
         shared.SyntheticData, shared.ContentQualification = "YES", "RESEARCH"
-        shared.ImageComments = f"{NOTICE}. Made by a model from a non-contrast CT; not a real scan."
+        shared.ImageComments = f"{NOTICE}. EngineResult by a model from a non-contrast CT; not a real scan."
         if not self._anonymizer:
             now = datetime.now().astimezone(_zone(shared))
             shared.SeriesDate = shared.ContentDate = shared.InstanceCreationDate = _date(now)

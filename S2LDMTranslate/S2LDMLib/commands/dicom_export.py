@@ -1,0 +1,101 @@
+"""DICOM as output, of ``s2ldm to-dicom`` and of ``s2ldm translate --format dicom``."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, S2LDMWarning
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from ..dicom.reading.series import DicomSeries
+    from ..dicom.writing.options import ExportOptions
+    from ..progress import OnProgress
+
+_OPTIONS = ("burn_in", "anonymize", "patient_name", "patient_id", "study_description")
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Options of a series that is written."""
+    group = parser.add_argument_group("DICOM output")
+    group.add_argument("--burn-in", action="store_true", help="write SYNTHETIC into a corner of each slice's pixels")
+    group.add_argument(
+        "--anonymize", action="store_true", help="remove what identifies the patient (PS3.15 Basic Profile)"
+    )
+    group.add_argument("--patient-name", metavar="NAME", help="where the source is not DICOM, or of the pseudonym")
+    group.add_argument("--patient-id", metavar="ID", help="likewise")
+    group.add_argument("--study-description", metavar="TEXT", help="likewise")
+
+
+def export_options(args: argparse.Namespace) -> ExportOptions:
+    """From the command line's options."""
+    from ..dicom.writing.options import ExportOptions
+
+    return ExportOptions(args.overwrite, **{name: getattr(args, name) for name in _OPTIONS})
+
+
+def given_export_option(args: argparse.Namespace) -> str:
+    """The first option of DICOM output that is given, empty for none."""
+    return next((f"--{name.replace('_', '-')}" for name in _OPTIONS if getattr(args, name)), "")
+
+
+@dataclass(frozen=True)
+class DicomOutput:
+    """What ``translate --format dicom`` needs to know from its first check to its last file.
+
+    source: the series to translate; None where the input is no DICOM.
+    """
+
+    args: argparse.Namespace
+    options: ExportOptions
+    source: DicomSeries | None
+
+    def read(self) -> sitk.Image:
+        """The volume to translate."""
+        from ..reading import read_volume
+
+        return self.source.read() if self.source else read_volume(self.args.input, self.args.series)
+
+    def write(
+        self, image: sitk.Image, provenance: Mapping[str, str], on_progress: OnProgress | None,
+        should_cancel: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """Write the result as a series."""
+        from ..dicom.writing.writer import write_series
+
+        write_series(image, self.args.output, self.source, provenance, self.options, on_progress, should_cancel)
+
+
+def open_dicom_output(args: argparse.Namespace) -> DicomOutput:
+    """Raises InputError where the output could not be written, before any work."""
+    from ..dicom.writing.output_folder import check_output_folder
+    from ..dicom.writing.writer import check_options
+    from ..reading import is_dicom_source
+
+    check_output_folder(args.output, args.overwrite)
+    if args.sidecar:
+        raise InputError("--sidecar is for a volume file; a DICOM header holds all of it. Leave it out.")
+    is_dicom = is_dicom_source(Path(args.input))
+    output = DicomOutput(args, export_options(args), find_source(Path(args.input), args.series) if is_dicom else None)
+    check_options(output.source, output.options)
+    return output
+
+
+def find_source(files: Path | Sequence[Path] | None, series_uid: str | None) -> DicomSeries | None:
+    """The source series of a result, None for no files; what had to be mended in it is told as warnings."""
+    from ..dicom.reading.series import find_series
+
+    if files is None:
+        return None
+    if isinstance(files, Path) and not files.exists():
+        raise InputError(f"{files} does not exist. Check the path.")
+    source = find_series(files, series_uid)
+    for warning in source.warnings:
+        warnings.warn(warning, S2LDMWarning, stacklevel=2)
+    return source

@@ -1,0 +1,45 @@
+"""``s2ldm download``: fetch a model from the Hub for later use."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+
+from ..errors import Cancelled
+from .console import add_progress, show_download
+
+HELP = "fetch a model from the Hub for later use"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("model", metavar="REPO_ID[@REVISION]", help="a model on the Hub")
+    parser.add_argument("--dry-run", action="store_true", help="fetch nothing; print size and licence as JSON")
+    add_progress(parser)
+
+
+def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
+    """Say what it costs, fetch it, and print what it is."""
+    from ..model.hub import resolve_model
+    from ..model.info import describe_model
+    from ..model.offer import look_up
+
+    offer = look_up(args.model)
+    if args.dry_run:
+        print(json.dumps(dataclasses.asdict(offer)))
+        return 0
+    shown = show_download(args.progress)
+    if args.progress == "bar":
+        print(f"{offer.model}: {offer.missing_bytes / 1e6:.1f} MB, licence: {offer.licence}", file=sys.stderr)
+
+    def on_progress(fraction: float, name: str) -> None:
+        if should_cancel():
+            raise Cancelled("Cancelled; what has arrived is kept, and the next download goes on from there.")
+        shown(fraction, name)
+
+    source = resolve_model(args.model, on_progress=on_progress)
+    print(json.dumps(describe_model(source)), flush=True)
+    return 0
