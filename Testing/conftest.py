@@ -52,7 +52,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     autoencoder = SyncreticAutoencoder(AutoencoderConfig((6, 8), ((1, 2, 2), (1, 2, 2)), 1, 1, 4, 0))
     denoiser = LatentDenoiser(DenoiserConfig(channels=(8, 12), context=3, embedding=8), 4, 2)
-    torch.nn.init.normal_(denoiser.outlet.weight, std=0.5)
+    torch.nn.init.normal_(denoiser.conv_out.weight, std=0.5)
     autoencoder.latent_std.fill_(0.1)
     preprocess = PreprocessConfig(window=700.0, level=150.0, range=(0.0, 1.0), spacing=(2.5, 2.5, 5.0))
     config = ModelConfig(name="small", preprocess=preprocess)

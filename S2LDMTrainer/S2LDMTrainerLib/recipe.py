@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from S2LDMLib.errors import InputError
-from S2LDMLib.model.config import PHASES, AutoencoderConfig, DenoiserConfig, PreprocessConfig, SchedulerConfig
+from S2LDMLib.model.config import (
+    PAPER,
+    PHASES,
+    RESIDUAL_X0,
+    AutoencoderConfig,
+    DenoiserConfig,
+    PreprocessConfig,
+    SchedulerConfig,
+)
 from S2LDMLib.model.config_files import build_config
 
 PRESETS = Path(__file__).parent / "presets"
@@ -240,7 +248,7 @@ def _checked(recipe: Recipe) -> Recipe:
     choices = {
         "precision": (recipe.precision, ("auto", "fp32", "bf16", "fp16")),
         "store": (recipe.store, ("float32", "float16", "bfloat16")),
-        "denoiser.kind": (recipe.denoiser.kind, ("product", "paper")),
+        "denoiser.kind": (recipe.denoiser.kind, (RESIDUAL_X0, PAPER)),
         "autoencoder_training.target": (ae.target, ("own", "cect")),
         "autoencoder_training.augmentation": (ae.augmentation, AUGMENTATIONS),
         "autoencoder_training.schedule.keep": (ae.schedule.keep, ("last", "best")),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -21,19 +21,16 @@ from .inference.preprocess import Prepared, preprocess
 from .inference.scheduler import LatentScheduler
 from .inference.translation import Translation
 from .inference.uncertainty import mean_and_deviation
-from .model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig
+from .model.config import FORMAT_VERSION, AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig
 from .model.config_files import load_config, save_config
 from .model.hub import ModelSource, resolve_model
 from .model.layout import check_format
 from .model.upload import push_to_hub
 from .model.weights import load_weights, save_weights
 from .networks.autoencoder import SyncreticAutoencoder
-from .networks.denoiser import LatentDenoiser
+from .networks.denoisers import Denoiser, build_denoiser
 from .progress import OnProgress, ProgressReporter
 from .volume.region import Region
-
-if TYPE_CHECKING:
-    from .networks.paper_denoiser import PaperDenoiser
 
 DETAILS = ("native", "model")
 
@@ -50,7 +47,7 @@ class S2LDMPipeline:
 
     config: ModelConfig
     autoencoder: SyncreticAutoencoder
-    denoiser: LatentDenoiser | PaperDenoiser
+    denoiser: Denoiser
     scheduler: LatentScheduler
     source: ModelSource | None = None
     device: str = "auto"
@@ -79,8 +76,7 @@ class S2LDMPipeline:
         autoencoder = SyncreticAutoencoder(load_config(AutoencoderConfig, folder / "autoencoder" / "config.json"))
         denoiser_config = load_config(DenoiserConfig, folder / "denoiser" / "config.json")
         scheduler = LatentScheduler(load_config(SchedulerConfig, folder / "scheduler" / "config.json"))
-        kind = _denoiser_kind(denoiser_config.kind, folder)
-        denoiser = kind(denoiser_config, autoencoder.config.latent_channels, len(config.phases))
+        denoiser = build_denoiser(denoiser_config, autoencoder.config.latent_channels, len(config.phases))
         load_weights(autoencoder, folder / "autoencoder" / "model.safetensors")
         load_weights(denoiser, folder / "denoiser" / "model.safetensors")
         return cls(config, autoencoder.eval(), denoiser.eval(), scheduler, source, device, dtype)
@@ -94,7 +90,7 @@ class S2LDMPipeline:
             save_weights(module, folder / name / "model.safetensors", dtype)
         (folder / "scheduler").mkdir(exist_ok=True)
         save_config(self.scheduler.config, folder / "scheduler" / "config.json")
-        save_config(self.config, folder / "config.json")
+        save_config(replace(self.config, format_version=FORMAT_VERSION), folder / "config.json")
         check_format(folder)
         return folder
 
@@ -176,7 +172,7 @@ class S2LDMPipeline:
         steps = self.scheduler.config.steps if steps is None else steps
         if count < 2:
             raise InputError(f"{count} samples have no spread. Use 2 or more.")
-        if steps == 1 and isinstance(self.denoiser, LatentDenoiser):
+        if not self.denoiser.config.depends_on_seed(steps):
             raise InputError(
                 "With one sampling step this model gives the same result for every seed, so samples have no spread. "
                 "Use 2 or more steps."
@@ -184,7 +180,7 @@ class S2LDMPipeline:
 
     def prepare(self, image: sitk.Image, patient: sitk.Image | None = None, region: Region | None = None) -> Prepared:
         """What the networks see of a volume; arguments as in :func:`~S2LDMLib.inference.preprocess.preprocess`."""
-        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
+        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self.denoiser.multiple, strict=True))
         return preprocess(image, self.config.preprocess, (z, y, x), patient, region, self._reach())
 
     def provenance(self, phase: str, steps: int, seed: int, detail: str) -> dict[str, str]:
@@ -203,7 +199,7 @@ class S2LDMPipeline:
 
     def smallest_input(self) -> tuple[int, int, int]:
         """Smallest volume (x, y, z) in voxels: what the denoiser's lowest level and its context ask for."""
-        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self._multiple(), strict=True))
+        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self.denoiser.multiple, strict=True))
         return x, y, max(z, self.denoiser.config.context)
 
     def check_arguments(self, phase: str, steps: int, detail: str) -> None:
@@ -219,13 +215,11 @@ class S2LDMPipeline:
             raise InputError(f"{steps} sampling steps are impossible. Use 1 to {most}.")
         next(plans(self.device, self.dtype))  # refuses an unknown device or precision
 
-    def _multiple(self) -> tuple[int, int, int]:
-        return self.denoiser.multiple if isinstance(self.denoiser, LatentDenoiser) else (1, 1, 1)
-
     def _reach(self) -> tuple[int, int, int]:
         """Working voxels (z, y, x) around a voxel on which its result depends."""
-        latent = self.denoiser.halo() if isinstance(self.denoiser, LatentDenoiser) else self.denoiser.window
-        halos = zip(self.autoencoder.encoder_halo(), latent, self.autoencoder.decoder_halo(), strict=True)
+        halos = zip(
+            self.autoencoder.encoder_halo(), self.denoiser.reach(), self.autoencoder.decoder_halo(), strict=True
+        )
         z, y, x = (s * sum(halo) for s, halo in zip(self.autoencoder.stride, halos, strict=True))
         return z, y, x
 
@@ -249,13 +243,3 @@ class S2LDMPipeline:
             if plan.device.type == "cuda":
                 torch.cuda.empty_cache()
         raise S2LDMError("Memory ran out even with the smallest tiles. Close other programs, or crop the volume.")
-
-
-def _denoiser_kind(name: str, folder: Path) -> type[LatentDenoiser] | type[PaperDenoiser]:
-    if name == "product":
-        return LatentDenoiser
-    if name == "paper":
-        from .networks.paper_denoiser import PaperDenoiser  # MONAI is slow to import, and the product needs none of it
-
-        return PaperDenoiser
-    raise ModelError(f"{folder}: the denoiser kind {name!r} is unknown; update this program.")

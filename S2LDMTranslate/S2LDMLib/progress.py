@@ -24,6 +24,11 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
+def remaining_s(elapsed: float, fraction: float) -> float | None:
+    """Seconds left at the pace so far; None while too little is done to tell."""
+    return elapsed / fraction * (1 - fraction) if fraction > 0.05 else None
+
+
 class ProgressReporter:
     """Turns finished units of work into :class:`Progress`, and asks between them whether to stop."""
 
@@ -42,6 +47,4 @@ class ProgressReporter:
             raise Cancelled("Cancelled; nothing was written.")
         before = sum(share for name, share in STAGES.items() if list(STAGES).index(name) < list(STAGES).index(stage))
         fraction = min(1.0, before + STAGES[stage] * done / total)
-        elapsed = time.monotonic() - self._start
-        remaining = elapsed / fraction * (1 - fraction) if fraction > 0.05 else None
-        self._on_progress(Progress(stage, fraction, remaining))
+        self._on_progress(Progress(stage, fraction, remaining_s(time.monotonic() - self._start, fraction)))

@@ -24,7 +24,6 @@ from monai.inferers import LatentDiffusionInferer, SlidingWindowInferer
 from monai.networks.schedulers import DDIMScheduler
 from monai_networks import monai_autoencoder, monai_denoiser
 from S2LDMLib.inference.devices import plans
-from S2LDMLib.inference.sampler import initial_noise
 from S2LDMLib.inference.translation import Translation
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.progress import ProgressReporter
@@ -157,7 +156,7 @@ def _in_windows(
 
     def run(ncct: Tensor) -> Tensor:
         shape = [max(n, w) // s for n, w, s in zip(ncct.shape[2:], window, stride, strict=True)]
-        noise = initial_noise(torch.Size((1, pipeline.autoencoder.config.latent_channels, *shape)), SEED)
+        noise = seeded_noise(torch.Size((1, pipeline.autoencoder.config.latent_channels, *shape)))
 
         def translate(x: Tensor, where: list[list[slice]]) -> Tensor:
             z_n = stage1.encode_stage_2_inputs(x)
@@ -187,7 +186,7 @@ def _whole_latent(
     def run(ncct: Tensor) -> Tensor:
         roi, overlap = _fitted(MAISI_ENCODE, ncct)
         z_n = _inferer(roi, overlap, "gaussian", device)(ncct, lambda x, _: stage1.encode_stage_2_inputs(x)).to(device)
-        z = initial_noise(z_n.shape, SEED).to(device)
+        z = seeded_noise(z_n.shape).to(device)
         for t in scheduler.timesteps:
             z, _ = scheduler.step(denoiser(torch.cat([z, z_n], 1), t[None].to(device)), t, z)
         latents = torch.cat([z, z_n], 1) if pipeline.config.residual_decode else z
@@ -195,6 +194,11 @@ def _whole_latent(
         return _inferer(roi, overlap, "gaussian", device)(latents, decode)
 
     return run
+
+
+def seeded_noise(shape: torch.Size) -> Tensor:
+    """The noise that the pipeline starts from."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
 
 
 def _fitted(windows: tuple[Triple, float], volume: Tensor) -> tuple[Triple, float]:

@@ -1,7 +1,7 @@
 """Our networks as a user of MONAI would build them: MONAI's blocks and Conv3d on volumes, with the very same weights.
 
-Ours run as 2D what does not look along z (``S2LDMLib/planar.py``); that is a gain of the engine, so that contenders do
-not get it, unless they are named ``..._planar``.
+Ours run as 2D what does not look along z (``S2LDMLib/networks/planar.py``); that is a gain of the engine, so that
+contenders do not get it, unless they are named ``..._planar``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def monai_autoencoder(ours: SyncreticAutoencoder) -> SyncreticAutoencoder:
     made = SyncreticAutoencoder(config)
     made.encoder = nn.Sequential(*down, Convolution(3, *ends, kernel_size=kernel, conv_only=True))
     made.decoder = nn.Sequential(Convolution(3, *reversed(ends), kernel_size=kernel, conv_only=True), *up)
-    made.load_state_dict(ours.state_dict())
+    shapes = {name: tensor.shape for name, tensor in made.state_dict().items()}
+    made.load_state_dict({name: tensor.reshape(shapes[name]) for name, tensor in ours.state_dict().items()})
     return made.eval()
 
 
@@ -58,7 +59,15 @@ def _strided(cin: int, cout: int, stride: Triple, kernel_z: int, transposed: boo
 
 
 class VolumeDenoiser(LatentDenoiser):
-    """Our denoiser on volumes."""
+    """Our denoiser on volumes, its convolutions in 3D."""
+
+    def __init__(self, ours: LatentDenoiser) -> None:
+        super().__init__(ours.config, ours.conv_out.out_channels, ours.phase.num_embeddings)
+        self.load_state_dict(ours.state_dict())
+        self.conv_in = _lifted(self.conv_in, ours.config.context)
+        self.conv_out = _lifted(self.conv_out)
+        for block in (*self.down, *self.up):
+            block.conv1, block.conv2 = _lifted(block.conv1), _lifted(block.conv2)
 
     def forward(
         self, noisy: Tensor, ncct: Tensor, timestep: Tensor, phase: Tensor,
@@ -66,14 +75,22 @@ class VolumeDenoiser(LatentDenoiser):
     ) -> Tensor:  # fmt: skip
         """As :meth:`LatentDenoiser.forward`, for inference: no mask, no context."""
         embedding = F.silu(self.time(self._sinusoids(timestep)) + self.phase(phase))
-        h = self.inlet(F.pad(torch.cat([noisy, ncct], 1), (0, 0, 0, 0, self.reach, self.reach)))
+        h = self.conv_in(F.pad(torch.cat([noisy, ncct], 1), (0, 0, 0, 0, self.context, self.context)))
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             h = _block(block, h if level == 0 else F.avg_pool3d(h, (1, 2, 2)), embedding)
             skips.append(h)
         for block, skip in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
             h = _block(block, torch.cat([skip, F.interpolate(h, scale_factor=(1.0, 2.0, 2.0))], 1), embedding)
-        return ncct.float() + self.outlet(h).float()
+        return ncct.float() + self.conv_out(h).float()
+
+
+def _lifted(planar: nn.Conv2d, depth: int = 1) -> nn.Conv3d:
+    """The convolution of a volume that a planar one is, over planes or slabs of ``depth`` slices."""
+    channels = planar.in_channels // depth
+    made = nn.Conv3d(channels, planar.out_channels, (depth, *planar.kernel_size), padding=(0, *planar.padding))
+    made.weight.data, made.bias = planar.weight.data.unflatten(1, (channels, depth)), planar.bias
+    return made
 
 
 def _block(block: Block, x: Tensor, embedding: Tensor) -> Tensor:
@@ -89,6 +106,4 @@ def _norm(norm: ChannelNorm, x: Tensor) -> Tensor:
 
 def monai_denoiser(ours: LatentDenoiser) -> VolumeDenoiser:
     """The same denoiser on volumes."""
-    made = VolumeDenoiser(ours.config, ours.outlet.out_channels, ours.phase.num_embeddings)
-    made.load_state_dict(ours.state_dict())
-    return made.eval()
+    return VolumeDenoiser(ours).eval()

@@ -17,7 +17,7 @@ from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
 from S2LDMLib.networks.denoiser import LatentDenoiser
-from S2LDMLib.networks.paper_denoiser import PaperDenoiser
+from S2LDMLib.networks.denoisers import build_denoiser
 from S2LDMLib.phantom.scan import make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
 from torch import nn
@@ -44,10 +44,11 @@ def load_networks(name: str, seed: int = 0) -> S2LDMPipeline:
         return S2LDMPipeline.from_pretrained("bundled", device="cpu", dtype="float32")
     model, autoencoder, denoiser, scheduler = PAPER_SCALE if name == "paper_scale" else _preset(name)
     torch.manual_seed(seed)
-    kind = PaperDenoiser if denoiser.kind == "paper" else LatentDenoiser
-    networks = SyncreticAutoencoder(autoencoder), kind(denoiser, autoencoder.latent_channels, len(model.phases))
-    if kind is LatentDenoiser:
-        nn.init.normal_(networks[1].outlet.weight, std=0.02)  # it starts at zero, which would hide every difference
+    networks = (
+        SyncreticAutoencoder(autoencoder), build_denoiser(denoiser, autoencoder.latent_channels, len(model.phases))
+    )  # fmt: skip
+    if isinstance(networks[1], LatentDenoiser):
+        nn.init.normal_(networks[1].conv_out.weight, std=0.02)  # it starts at zero, which would hide every difference
     return S2LDMPipeline(
         model, networks[0].eval(), networks[1].eval(), LatentScheduler(scheduler), device="cpu", dtype="float32"
     )

@@ -21,7 +21,6 @@ from machine import matrix_rate, peak_gpu_gb, peak_rss_gb, timed
 from networks import Size, load_networks, parse_size
 from S2LDMLib.inference.devices import Plan, plans
 from S2LDMLib.inference.translation import Translation
-from S2LDMLib.networks.denoiser import LatentDenoiser
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.progress import ProgressReporter
 from torch.utils.flop_counter import FlopCounterMode
@@ -119,7 +118,7 @@ def operations(pipeline: S2LDMPipeline, size: Size, steps: int) -> dict[str, flo
     shape = [n // s for n, s in zip(size[::-1], autoencoder.stride, strict=True)]
     latent, t = torch.zeros(1, channels, *shape, device="meta"), torch.zeros(1, dtype=torch.long, device="meta")
     counts = {"encode": count(lambda: autoencoder.encode(volume))}
-    if isinstance(denoiser, LatentDenoiser):
+    if denoiser.is_tileable:
         counts["translate"] = steps * count(lambda: denoiser(latent, latent, t, t))
     else:
         window = torch.zeros(1, channels, *denoiser.window, device="meta")

@@ -20,11 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from S2LDMLib.model.config import RESIDUAL_X0
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.denoisers import build_denoiser
 from S2LDMTrainerLib.method.syncretic_step import SyncreticStep
 from S2LDMTrainerLib.recipe import Recipe, load_preset
 from S2LDMTrainerLib.training.autoencoder_stage import AutoencoderStage
-from S2LDMTrainerLib.training.diffusion_stage import DiffusionStage, build_denoiser
+from S2LDMTrainerLib.training.diffusion_stage import DiffusionStage
 from S2LDMTrainerLib.training.journal import Journal
 from S2LDMTrainerLib.training.machine import Machine
 from S2LDMTrainerLib.training.run_folder import RunFolder
@@ -113,13 +115,12 @@ def estimate(recipe: Recipe) -> None:
         step = SyncreticStep(SyncreticAutoencoder(recipe.autoencoder), own)
         x = torch.zeros(1, 1, *recipe.autoencoder_training.crop)
         report("autoencoder", step, dtype, lambda: step.weighted(step(x, x, torch.ones_like(x), False).losses))
-        denoiser = build_denoiser(recipe)
+        denoiser = build_denoiser(recipe.denoiser, recipe.autoencoder.latent_channels, len(recipe.phases))
         stride, crop = step.autoencoder.stride, recipe.diffusion_training.crop
         z, t = [n // s for n, s in zip(crop, stride, strict=True)], torch.zeros(1, dtype=torch.long)
-        if recipe.denoiser.kind == "product":
-            z[0] += 2 * denoiser.reach
+        z[0] += 2 * denoiser.context
         latent = torch.zeros(1, recipe.autoencoder.latent_channels, *z)
-        inputs = (latent, latent, t, t) if recipe.denoiser.kind == "product" else (latent, t, t)
+        inputs = (latent, latent, t, t) if recipe.denoiser.kind == RESIDUAL_X0 else (latent, t, t)
         report("denoiser", denoiser, dtype, lambda: denoiser(*inputs).square().mean())
 
 

@@ -82,7 +82,7 @@ def test_cutting_the_scan_changes_little_far_from_the_cut(bundled: S2LDMPipeline
     """Fewer slices, odd slices at the other end, half of the patient: what is left is translated as before."""
     patient = real_ncct[:, :, 10:26]
     whole = hu(bundled(patient, "arterial"))
-    reach = bundled.denoiser.halo()[0] + 2 * bundled.autoencoder.encoder_halo()[0]
+    reach = bundled.denoiser.reach()[0] + 2 * bundled.autoencoder.encoder_halo()[0]
     for kept in (slice(0, 11), slice(5, 16)):
         fewer = hu(bundled(patient[:, :, kept], "arterial"))
         inner = slice(kept.start + reach * (kept.start > 0), kept.stop - reach * (kept.stop < 16))

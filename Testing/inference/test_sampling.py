@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from monai.networks.schedulers import DDIMScheduler
-from S2LDMLib.inference.sampler import in_blended_windows, initial_noise, sample_paper, sample_product
 from S2LDMLib.inference.scheduler import LatentScheduler
-from S2LDMLib.model.config import SchedulerConfig
+from S2LDMLib.model.config import DenoiserConfig, SchedulerConfig
+from S2LDMLib.networks.denoiser import LatentDenoiser
+from S2LDMLib.networks.denoisers import Denoiser
+from S2LDMLib.networks.paper_denoiser import PaperDenoiser
 
 
 @pytest.mark.parametrize("prediction", ["sample", "epsilon"])
@@ -50,47 +54,89 @@ def test_sampling_starts_at_the_last_step_and_descends(steps: int) -> None:
     assert times == sorted(set(times), reverse=True)
 
 
+LATENT = (1, 2, 2, 8, 8)
+
+
+def as_it_is(network: Callable[..., torch.Tensor], *latents: torch.Tensor) -> torch.Tensor:
+    """Runs a network on the whole latent, with the context that it asks for."""
+    return network(*latents)
+
+
+class Residual(LatentDenoiser):
+    """The product's sampling around a function in the network's place."""
+
+    def __init__(self, predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> None:
+        super().__init__(DenoiserConfig(channels=(4, 4), context=1, embedding=4), 2, 1)
+        self.predict = predict
+
+    def forward(self, noisy, ncct, timestep, phase, mask=None, context=False):
+        return self.predict(noisy, ncct, int(timestep))
+
+
+class Paper(PaperDenoiser):
+    """The paper's sampling around a function in the network's place."""
+
+    def __init__(self, predict: Callable[[torch.Tensor, int], torch.Tensor], window: tuple[int, int, int]) -> None:
+        super().__init__(DenoiserConfig("paper", (4, 4), window=window), 2, 1)
+        self.predict = predict
+
+    def forward(self, x, timestep, phase):
+        return self.predict(x, int(timestep))
+
+
+def sampled(denoiser: Denoiser, scheduler: LatentScheduler, z_n: torch.Tensor, steps: int, seed: int) -> torch.Tensor:
+    noise = torch.randn(z_n.shape, generator=torch.Generator().manual_seed(seed))
+    return denoiser.sample(z_n, torch.tensor([0]), scheduler, steps, noise, as_it_is)
+
+
 def test_one_step_is_the_prediction_and_does_not_depend_on_noise() -> None:
-    scheduler, z_n = LatentScheduler(SchedulerConfig()), torch.randn(1, 2, 2, 4, 4)
-    results = [
-        sample_product(lambda x, n, t: 2 * n + x, scheduler, z_n, 1, initial_noise(z_n.shape, seed)) for seed in (0, 1)
-    ]
+    scheduler, z_n = LatentScheduler(SchedulerConfig()), torch.randn(LATENT)
+    results = [sampled(Residual(lambda x, n, t: 2 * n + x), scheduler, z_n, 1, seed) for seed in (0, 1)]
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], 2 * z_n)
 
 
 def test_more_steps_depend_on_the_seed_and_repeat_with_it() -> None:
-    scheduler, z_n = LatentScheduler(SchedulerConfig()), torch.randn(1, 2, 2, 4, 4)
-
-    def run(seed: int) -> torch.Tensor:
-        return sample_product(lambda x, n, t: n + 0.5 * x, scheduler, z_n, 4, initial_noise(z_n.shape, seed))
-
-    assert torch.equal(run(3), run(3))
-    assert not torch.equal(run(3), run(4))
+    scheduler, z_n = LatentScheduler(SchedulerConfig()), torch.randn(LATENT)
+    denoiser = Residual(lambda x, n, t: n + 0.5 * x)
+    assert torch.equal(sampled(denoiser, scheduler, z_n, 4, 3), sampled(denoiser, scheduler, z_n, 4, 3))
+    assert not torch.equal(sampled(denoiser, scheduler, z_n, 4, 3), sampled(denoiser, scheduler, z_n, 4, 4))
 
 
-def test_a_perfect_denoiser_is_followed_by_both_samplers() -> None:
+@pytest.mark.parametrize(("kind", "first"), [("residual_x0", 2), ("paper", 1), ("product", 2)])
+def test_a_kind_says_from_how_many_steps_on_the_seed_matters(kind: str, first: int) -> None:
+    config = DenoiserConfig(kind)
+    assert [config.depends_on_seed(steps) for steps in (1, 2)] == [first == 1, True]
+
+
+def test_a_perfect_denoiser_is_followed_by_both_kinds_of_sampling() -> None:
     """An oracle that knows the clean latent, or the noise in the noised one, leads there in any number of steps."""
-    target = torch.randn(1, 2, 2, 4, 4)
+    target = torch.randn(LATENT)
     product = LatentScheduler(SchedulerConfig())
-    noise = initial_noise(target.shape, 0)
-    assert torch.allclose(sample_product(lambda x, n, t: target, product, target * 0, 5, noise), target, atol=1e-5)
+    found = sampled(Residual(lambda x, n, t: target), product, target * 0, 5, 0)
+    assert torch.allclose(found, target, atol=1e-5)
 
     paper = LatentScheduler(SchedulerConfig(prediction="epsilon", zero_terminal_snr=False))
 
-    def true_noise(x: torch.Tensor, z_n: torch.Tensor, t: int) -> torch.Tensor:
+    def true_noise(x: torch.Tensor, t: int) -> torch.Tensor:
         alpha = paper.alphas_cumprod[t]
         return (x - alpha.sqrt() * target) / (1 - alpha).sqrt()
 
-    assert torch.allclose(sample_paper(true_noise, paper, torch.randn_like(target), 10, noise), target, atol=1e-4)
+    found = sampled(Paper(true_noise, LATENT[2:]), paper, torch.randn_like(target), 10, 0)
+    assert torch.allclose(found, target, atol=1e-4)
 
 
 def test_windows_blend_to_the_whole_and_leave_their_input_alone() -> None:
-    x = torch.randn(1, 2, 6, 20, 20)
-    kept = x.clone()
-    predict = in_blended_windows(lambda part, t: 3 * part + t, (4, 8, 8))
-    assert torch.allclose(predict(x, 7), 3 * kept + 7, atol=1e-4)
-    assert torch.equal(x, kept)
+    scheduler, z_n = (
+        LatentScheduler(SchedulerConfig(prediction="epsilon", zero_terminal_snr=False)),
+        torch.randn(LATENT),
+    )
+    kept = z_n.clone()
+    windows, whole = (
+        sampled(Paper(lambda x, t: 3 * x + t, size), scheduler, z_n, 2, 0) for size in ((2, 4, 4), (2, 8, 8))
+    )
+    assert torch.allclose(windows, whole, atol=1e-2, rtol=1e-4)
+    assert torch.equal(z_n, kept)
 
 
 @pytest.mark.parametrize("steps", [0, 1001])

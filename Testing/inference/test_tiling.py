@@ -36,7 +36,7 @@ def relative_error(a: Tensor, b: Tensor) -> float:
 
 def make_denoiser() -> LatentDenoiser:
     denoiser = LatentDenoiser(DenoiserConfig(channels=(8, 12, 16), context=3, embedding=8), 8, 2)
-    torch.nn.init.normal_(denoiser.outlet.weight, std=0.1)
+    torch.nn.init.normal_(denoiser.conv_out.weight, std=0.1)
     return denoiser.eval()
 
 
@@ -67,7 +67,7 @@ def test_tiled_denoising_equals_whole_denoising() -> None:
     torch.manual_seed(0)
     denoiser, shape = make_denoiser(), (7, 56, 64)
     noisy, ncct, t, phase = torch.randn(1, 8, *shape), torch.randn(1, 8, *shape), torch.tensor([500]), torch.tensor([1])
-    tiles = Tiles((3, 8, 12), denoiser.halo())
+    tiles = Tiles((3, 8, 12), denoiser.reach())
     tiled = assembled(lambda x, n: denoiser(x, n, t, phase), shape, tiles, noisy, ncct)
     assert count_tiles(shape, tiles) > 20
     assert relative_error(tiled, denoiser(noisy, ncct, t, phase)) <= 1e-5

@@ -146,10 +146,10 @@ def test_repository_of_pickles_is_refused_unread(server: HubServer) -> None:
 
 
 def test_newer_format_is_refused_before_its_weights_are_fetched(server: HubServer, model: dict[str, bytes]) -> None:
-    server.repo(REPO, {**model, "config.json": b'{"format_version": 2}'})
+    server.repo(REPO, {**model, "config.json": b'{"format_version": 3}'})
     with pytest.raises(ModelError) as error:
         resolve_model(REPO)
-    assert "has format 2, but this S2LDM reads formats up to 1. Update S2LDM." in message_of(error)
+    assert "has format 3, but this S2LDM reads formats up to 2. Update S2LDM." in message_of(error)
     assert not [path for path in server.requested() if path.startswith("/cdn/")]
 
 
@@ -269,7 +269,7 @@ def test_two_revisions_are_refused() -> None:
         ("{}", "has no valid format_version"),
         ('{"format_version": "1"}', "has no valid format_version"),
         ('{"format_version": 0}', "has no valid format_version"),
-        ('{"format_version": 2}', "has format 2"),
+        ('{"format_version": 3}', "has format 3"),
     ],
 )
 def test_unusable_config_is_explained(folder: Path, content: str | None, expected: str) -> None:

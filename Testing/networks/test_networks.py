@@ -68,7 +68,7 @@ def test_an_untrained_denoiser_returns_the_ncct_latent() -> None:
 def test_the_phase_changes_the_prediction() -> None:
     torch.manual_seed(0)
     denoiser = LatentDenoiser(DenoiserConfig(channels=(8, 12), context=3, embedding=8), 8, 2)
-    torch.nn.init.normal_(denoiser.outlet.weight)
+    torch.nn.init.normal_(denoiser.conv_out.weight)
     ncct, t = torch.randn(1, 8, 2, 8, 8), torch.tensor([999])
     arterial, venous = (denoiser(ncct * 0, ncct, t, torch.tensor([phase])) for phase in (0, 1))
     assert (arterial - venous).abs().max() > 1e-3
@@ -78,7 +78,7 @@ def test_the_mask_hides_the_ncct_from_the_network_alone() -> None:
     """With a mask of zeros the network sees nothing, and its change is still made to the NCCT's latent."""
     torch.manual_seed(0)
     denoiser = LatentDenoiser(DenoiserConfig(channels=(8, 12), context=3, embedding=8), 8, 2)
-    torch.nn.init.normal_(denoiser.outlet.weight)
+    torch.nn.init.normal_(denoiser.conv_out.weight)
     a, b, t, phase = (*torch.randn(2, 1, 8, 2, 8, 8), torch.tensor([999]), torch.tensor([0]))
     hidden = torch.zeros(1, 1, 2, 8, 8)
     assert torch.allclose(denoiser(a * 0, a, t, phase, hidden) - a, denoiser(a * 0, b, t, phase, hidden) - b, atol=1e-5)

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from S2LDMLib.inference.preprocess import normalise
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.planar import channels_last
 from torch import Tensor, nn
 
 from ..data import Case
@@ -47,7 +48,7 @@ class AutoencoderStage:
         paired = [case for case in validation if set(case.phases) & set(recipe.phases)]
         self.validation = autoencoder_samples(recipe, paired, "none") if paired else None
         torch.manual_seed(recipe.seed)
-        self.model = SyncreticAutoencoder(recipe.autoencoder).to(memory_format=LAYOUT)
+        self.model = channels_last(SyncreticAutoencoder(recipe.autoencoder))
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False).to(machine.device)
         networks: dict[str, nn.Module] = {"model": self.model, "average": self.average}
         self.learner = None

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from S2LDMLib.errors import S2LDMError
+from S2LDMLib.model.weights import is_same_layer, present_name
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ def load_checkpoint(
     try:
         tensors = load_file(checkpoint.folder / NETWORKS)
         for name, network in networks.items():
-            network.load_state_dict(_below(tensors, name))
+            network.load_state_dict(_present(_below(tensors, name), network))
         if optimizers is not None:
             tensors = load_file(checkpoint.folder / OPTIMIZERS)
             for name, optimizer in optimizers.items():
@@ -144,7 +145,21 @@ def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = tensor
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, entries in state.items():
+        shape = parameters[index].shape
+        state[index] = {k: v.reshape(shape) if is_same_layer(v.shape, shape) else v for k, v in entries.items()}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _present(tensors: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """A network's tensors with the names and shapes of today, also those of a run that version 0.1.0 has begun."""
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    named = {present_name(name, network): tensor for name, tensor in tensors.items()}
+    return {
+        name: tensor.reshape(shapes[name]) if is_same_layer(tensor.shape, shapes.get(name, ())) else tensor
+        for name, tensor in named.items()
+    }
 
 
 def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -1,12 +1,7 @@
-"""Stage 2: latent diffusion, with the product's objective or the paper's.
+"""Stage 2: latent diffusion over the frozen autoencoder's latents; the objectives are in
+:mod:`S2LDMTrainerLib.method.objectives`.
 
-Product: x0-prediction with the masked latent of the NCCT given, ``f(x_t, M (*) z_n, t, phase) = z_c``. Most samples are
-at the last noise step, which is what one-step sampling asks for; the others are spread over all steps.
-
-Paper: noise prediction on the masked latent, ``epsilon(x_t, t, phase)`` with x_0 = M (*) z_c; the NCCT comes in only at
-inference, where sampling starts from its noised latent. We measured that it does worse; it is a labelled ablation.
-
-Source: arXiv 2406.13977; both are reconstructions.
+Source: arXiv 2406.13977.
 """
 
 from __future__ import annotations
@@ -20,14 +15,14 @@ import torch
 from S2LDMLib.errors import InputError
 from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
-from S2LDMLib.networks.denoiser import LatentDenoiser
-from S2LDMLib.networks.paper_denoiser import PaperDenoiser
+from S2LDMLib.networks.denoisers import build_denoiser
+from S2LDMLib.networks.planar import channels_last
 from torch import Tensor, nn
 
 from ..data import Case
+from ..method.objectives import objective
 from ..method.similarity import dynamic_similarity_mask, similarity
 from ..recipe import Recipe
-from .autoencoder_stage import LAYOUT
 from .averaging import learning_rate, update_average
 from .latent_pool import LatentChunk, LatentPool
 from .machine import Machine
@@ -49,15 +44,16 @@ class DiffusionStage:
         self.recipe, self.own, self.machine, self.validator = recipe, recipe.diffusion_training, machine, validator
         self.schedule = self.own.schedule
         machine.check_batch(self.schedule.batch, "diffusion")
-        self.autoencoder = autoencoder.eval().requires_grad_(False).to(machine.device, memory_format=LAYOUT)
+        self.autoencoder = channels_last(autoencoder.eval().requires_grad_(False).to(machine.device))
         self.scheduler = LatentScheduler(recipe.scheduler)
         torch.manual_seed(recipe.seed + STAGE)
-        self.model = build_denoiser(recipe).to(memory_format=LAYOUT)
-        self.paper = isinstance(self.model, PaperDenoiser)
+        self.model = build_denoiser(recipe.denoiser, recipe.autoencoder.latent_channels, len(recipe.phases))
+        channels_last(self.model)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False).to(machine.device)
         self.networks: Mapping[str, nn.Module] = {"model": self.model, "average": self.average}
-        self.reach = 0 if self.paper else self.model.reach
-        self.pool = LatentPool(self._samples(train), self.autoencoder, recipe, machine, self.reach)
+        self.context = self.model.context
+        self.objective = objective(recipe.denoiser.kind, self.scheduler, self.context)
+        self.pool = LatentPool(self._samples(train), self.autoencoder, recipe, machine, self.context)
         own = self.schedule
         raw = torch.optim.AdamW(self.model.parameters(), own.learning_rate, weight_decay=own.weight_decay)
         self.optimizers = {"model": raw}
@@ -65,15 +61,14 @@ class DiffusionStage:
 
     def _samples(self, cases: Sequence[Case]) -> SlabDataset:
         own, stride = self.own, self.autoencoder.stride
-        multiple = (1, 1, 1) if self.paper else self.model.multiple
-        cell = tuple(s * m for s, m in zip(stride, multiple, strict=True))
+        cell = tuple(s * m for s, m in zip(stride, self.model.multiple, strict=True))
         if any(n % m for n, m in zip(own.crop, cell, strict=True)) or own.chunk % stride[0]:
             raise InputError(
                 f"The denoiser's crop of {own.crop} voxels (z, y, x) must be a multiple of {cell}, and its chunk of "
                 f"{stride[0]}. Change diffusion_training.crop or .chunk."
             )
         # A context that ends with the volume is padded slice by slice, which needs latents of single slices.
-        cut = Cut(max(own.chunk, own.crop[0]), own.crop[1:], self.reach * stride[0], overhang=stride[0] == 1)
+        cut = Cut(max(own.chunk, own.crop[0]), own.crop[1:], self.context * stride[0], overhang=stride[0] == 1)
         return SlabDataset(
             cases, self.recipe.phases, self.recipe.data, cut, own.augmentation, (self.recipe.seed, STAGE)
         )
@@ -103,11 +98,9 @@ class DiffusionStage:
         t, noise = self._noise([slot for slot, _ in samples], step, cect.shape[1:], phases)
         t, noise = t.to(device), noise.to(device)
         mask = self._mask(ncct, cect, step)
-        if self.paper:
-            error = self._paper_error(cect, mask, phase, t, noise)
-        else:
-            error = self._error(ncct, cect, mask, phase, t, noise)
-        core = slice(self.reach, ncct.shape[2] - self.reach)
+        with self.machine.accelerator.autocast():
+            error = self.objective.error(self.wrapped, ncct, cect, mask, phase, t, noise)
+        core = slice(self.context, ncct.shape[2] - self.context)
         identity = ((ncct - cect)[:, :, core] * weight).square().mean()
         if self.own.mask_loss and mask is not None:
             weight = weight * mask[:, :, core]
@@ -115,23 +108,6 @@ class DiffusionStage:
         loss = error.square().mean() + self.own.l1_weight * error.abs().mean()
         values.append({"loss": loss.detach(), "mse": error.detach().square().mean(), "identity": identity})
         return loss
-
-    def _error(
-        self, ncct: Tensor, cect: Tensor, mask: Tensor | None, phase: Tensor, t: Tensor, noise: Tensor
-    ) -> Tensor:
-        """Product: predicted x0 less x0; inputs with context, [B, C, Z + context, Y, X], result without."""
-        noisy = self.scheduler.scale_input(self.scheduler.add_noise(cect, noise, t), t)
-        noisy, ncct = (x.contiguous(memory_format=LAYOUT) for x in (noisy, ncct))
-        with self.machine.accelerator.autocast():
-            x0 = self.wrapped(noisy, ncct, t, phase, mask, context=True)
-        return x0.float() - cect[:, :, self.reach : cect.shape[2] - self.reach]
-
-    def _paper_error(self, cect: Tensor, mask: Tensor | None, phase: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Paper: predicted noise less the noise on the masked latent."""
-        noisy = self.scheduler.add_noise(cect if mask is None else cect * mask, noise, t)
-        with self.machine.accelerator.autocast():
-            epsilon = self.wrapped(noisy.contiguous(memory_format=LAYOUT), t, phase)
-        return epsilon.float() - noise
 
     def _mask(self, ncct: Tensor, cect: Tensor, step: int) -> Tensor | None:
         if not self.own.dynamic_mask:
@@ -146,7 +122,7 @@ class DiffusionStage:
         for slot in slots:
             rng = np.random.default_rng((self.recipe.seed, 4, step, slot))
             t = rng.integers(0, last + 1, phases)
-            if not self.paper:
+            if self.objective.aims_at_last_step:
                 t[rng.random(phases) < self.own.last_step_part] = last
             times.append(torch.from_numpy(t))
             noises.append(torch.from_numpy(rng.standard_normal((phases, *shape), np.float32)))
@@ -154,9 +130,3 @@ class DiffusionStage:
 
     def validate(self, step: int) -> dict[str, float]:
         return self.validator.score(self.autoencoder, self.average, self.scheduler, step)
-
-
-def build_denoiser(recipe: Recipe) -> LatentDenoiser | PaperDenoiser:
-    """The denoiser that the recipe names."""
-    kind = PaperDenoiser if recipe.denoiser.kind == "paper" else LatentDenoiser
-    return kind(recipe.denoiser, recipe.autoencoder.latent_channels, len(recipe.phases))

@@ -12,8 +12,7 @@ from S2LDMLib.errors import S2LDMWarning
 from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.model.config import ModelConfig
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
-from S2LDMLib.networks.denoiser import LatentDenoiser
-from S2LDMLib.networks.paper_denoiser import PaperDenoiser
+from S2LDMLib.networks.denoisers import Denoiser
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.volume.preview import compare_picture
 
@@ -48,7 +47,7 @@ class Validator:
         self.any = bool(wanted)
 
     def score(
-        self, autoencoder: SyncreticAutoencoder, denoiser: LatentDenoiser | PaperDenoiser, scheduler: LatentScheduler,
+        self, autoencoder: SyncreticAutoencoder, denoiser: Denoiser, scheduler: LatentScheduler,
         step: int,
     ) -> dict[str, float]:  # fmt: skip
         """Means over cases and phases: body PSNR at W400/L0 (the ``score`` is its negative), soft-core PSNR, HU."""

@@ -12,13 +12,17 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, S2LDMError, S2LDMWarning
 
 if TYPE_CHECKING:
     from ..progress import Progress
+
+
+QUIET_INTERVAL_S = 10.0  # between the lines that a file gets instead of a bar
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -86,36 +90,66 @@ class StopOnSignal:
 @contextmanager
 def shown_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
     """What shows progress: a ``bar`` on standard error, one ``json`` object a line on standard output, or ``none``."""
-    unfinished = False
+    with ExitStack() as bars:
 
-    def as_json(progress: Progress) -> None:
-        line = {"stage": progress.stage, "fraction": round(progress.fraction, 4), "remaining_s": progress.remaining}
-        print(json.dumps(line), flush=True)
+        def as_json(progress: Progress) -> None:
+            line = {"stage": progress.stage, "fraction": round(progress.fraction, 4), "remaining_s": progress.remaining}
+            print(json.dumps(line), flush=True)
 
-    def as_bar(progress: Progress) -> None:
-        nonlocal unfinished
-        if progress.fraction == 0:  # the input may still be refused, in one line
-            return
-        unfinished = progress.fraction < 1
-        filled = round(30 * progress.fraction)
-        remaining = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"
-        line = f"\r[{'#' * filled}{'.' * (30 - filled)}] {progress.fraction:4.0%}  {progress.stage:<12}{remaining:<14}"
-        print(line, end="" if unfinished else "\n", file=sys.stderr, flush=True)
+        @cache
+        def bar() -> Bar:
+            return bars.enter_context(Bar(1.0))
 
-    try:
+        def as_bar(progress: Progress) -> None:
+            if progress.fraction > 0:  # before, the input may still be refused, in one line
+                left = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"
+                bar().show(progress.fraction, f"{progress.stage:<12}{left}")
+
         yield {"json": as_json, "bar": as_bar, "none": None}[kind]
-    finally:
-        if unfinished:
-            print(file=sys.stderr)
+
+
+class Bar:
+    """A bar on standard error that is drawn anew in its line; a file or a pipe gets a line now and then instead."""
+
+    def __init__(self, total: float, name: str = "") -> None:
+        from tqdm import tqdm  # not needed where nothing is shown
+
+        is_terminal = sys.stderr.isatty()
+        self._name = name
+        self._bar: tqdm[Any] = tqdm(
+            total=total, file=sys.stderr, ascii=True, bar_format="[{bar:30}] {percentage:3.0f}%  {desc}", delay=1e-9,
+            mininterval=0.1 if is_terminal else QUIET_INTERVAL_S, dynamic_ncols=is_terminal,
+        )  # fmt: skip
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, done: float, words: str) -> None:
+        """``done`` of the total, and what to say beside it."""
+        self._bar.set_description_str(f"{self._name}{words}", refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def write(self, line: str) -> None:
+        """A line on standard output, the bar below it."""
+        self._bar.write(line)
 
 
 def show_download(kind: str) -> Callable[[float, str], None]:
     """Shows the fraction of a download and the file that is fetched: ``bar``, ``json`` or ``none``."""
 
+    @cache
+    def bar() -> Bar:
+        return Bar(1.0, "download ")
+
     def show(fraction: float, name: str) -> None:
         if kind == "json":
             print(json.dumps({"stage": "download", "fraction": round(fraction, 4), "file": name}), flush=True)
         elif kind == "bar":
-            print(f"\rdownload  {fraction:4.0%}  {name:<40}", end="" if fraction < 1 else "\n", file=sys.stderr)
+            bar().show(fraction, name)
+            if fraction == 1:
+                bar().__exit__()
 
     return show

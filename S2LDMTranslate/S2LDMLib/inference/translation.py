@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,15 +12,12 @@ from torch import Tensor
 
 from ..model.config import ModelConfig
 from ..networks.autoencoder import SyncreticAutoencoder
-from ..networks.denoiser import LatentDenoiser
+from ..networks.denoisers import Denoiser, Run
+from ..networks.planar import channels_last
 from ..progress import ProgressReporter
 from .devices import Plan, choose_tile
-from .sampler import in_blended_windows, initial_noise, sample_paper, sample_product
 from .scheduler import LatentScheduler
 from .tiling import Tiles, Triple, count_tiles, run_tiles
-
-if TYPE_CHECKING:
-    from ..networks.paper_denoiser import PaperDenoiser
 
 LAYOUT = torch.channels_last_3d
 LIVE_LAYERS = 3  # of the finest level are in memory at once
@@ -31,11 +27,11 @@ class Translation:
     """One attempt with a given device, precision and tile size: encode, sample, decode."""
 
     def __init__(
-        self, config: ModelConfig, autoencoder: SyncreticAutoencoder, denoiser: LatentDenoiser | PaperDenoiser,
+        self, config: ModelConfig, autoencoder: SyncreticAutoencoder, denoiser: Denoiser,
         scheduler: LatentScheduler, plan: Plan, report: ProgressReporter,
     ) -> None:  # fmt: skip
-        self.autoencoder = autoencoder.to(plan.device, memory_format=LAYOUT)
-        self.denoiser = denoiser.to(plan.device, memory_format=LAYOUT)
+        self.autoencoder = channels_last(autoencoder.to(plan.device))
+        self.denoiser = channels_last(denoiser.to(plan.device))
         self.config, self.scheduler, self.plan, self.report = config, scheduler, plan, report
 
     @torch.inference_mode()
@@ -66,12 +62,12 @@ class Translation:
         return z_n
 
     def sample(self, z_n: Tensor, phase: int, steps: int, seed: int) -> Tensor:
-        """z_n to z of the CECT, by the sampler that the model was trained for."""
-        noise = initial_noise(z_n.shape, seed).to(z_n.device)
+        """z_n to z of the CECT, as the denoiser does it."""
         phases = torch.tensor([phase], device=z_n.device)
-        if isinstance(self.denoiser, LatentDenoiser):
-            return sample_product(self._product_predict(z_n, phases, steps), self.scheduler, z_n, steps, noise)
-        return sample_paper(self._paper_predict(phases, steps), self.scheduler, z_n, steps, noise)
+        # On the CPU, so that a seed means the same on every device.
+        noise = torch.randn(z_n.shape, generator=torch.Generator().manual_seed(seed)).to(z_n.device)
+        run = self._run_denoiser(steps, tuple(z_n.shape[2:]))
+        return self.denoiser.sample(z_n, phases, self.scheduler, steps, noise, run)
 
     def decode(self, z: Tensor, z_n: Tensor, detail: str) -> Tensor:
         """D(Q(z)) in tiles, less D(Q(z_n)) for ``native`` detail; [1, 1, Z, Y, X] on the CPU, normalised units."""
@@ -106,43 +102,33 @@ class Translation:
         cost = LIVE_LAYERS * values * self.plan.dtype.itemsize
         return choose_tile(shape, halo, multiple, cost, self.plan.tile_bytes, self.plan.enough_bytes)
 
-    def _product_predict(self, z_n: Tensor, phase: Tensor, steps: int) -> Callable[[Tensor, Tensor, int], Tensor]:
-        """The denoiser in exact tiles, each with the slices that its first layer sees; reports each of each step."""
-        shape, reach = tuple(z_n.shape[2:]), self.denoiser.reach
-        halo = (0, *self.denoiser.halo()[1:])
-        tile = self._choose_tile(shape, halo, self.denoiser.multiple, 2 * self.denoiser.config.channels[0])
-        tiles = Tiles(tile, halo, context=reach)
-        total, done = steps * count_tiles(shape, tiles), 0
+    def _run_denoiser(self, steps: int, shape: Triple) -> Run:
+        """What runs the network over the whole latent and reports it: in exact tiles where the denoiser allows them."""
+        denoiser, done = self.denoiser, 0
+        if not denoiser.is_tileable:
 
-        def with_context(latent: Tensor) -> Tensor:
-            return F.pad(latent, (0, 0, 0, 0, reach, reach))
+            def run_whole(network: Callable[..., Tensor], *latents: Tensor) -> Tensor:
+                nonlocal done
+                result = network(*latents).float()
+                done += 1
+                self.report.report("translate", done, steps)
+                return result
 
-        def predict(scaled: Tensor, ncct: Tensor, t: int) -> Tensor:
+            return run_whole
+        context, (_, *plane) = denoiser.context, denoiser.reach()
+        halo = (0, plane[0], plane[1])
+        tile = self._choose_tile(shape, halo, denoiser.multiple, denoiser.values_per_voxel)
+        tiles = Tiles(tile, halo, context=context)
+        total = steps * count_tiles(shape, tiles)
+
+        def run_in_tiles(network: Callable[..., Tensor], *latents: Tensor) -> Tensor:
             nonlocal done
-            time = torch.tensor([t], device=z_n.device)
-
-            def denoise(x: Tensor, n: Tensor) -> Tensor:
-                return self.denoiser(x, n, time, phase, context=True)
-
-            x0 = torch.empty_like(ncct)
-            for region, part in run_tiles(denoise, shape, tiles, with_context(scaled), with_context(ncct)):
-                x0[(..., *region)] = part
+            result = torch.empty_like(latents[0])
+            padded = (F.pad(latent, (0, 0, 0, 0, context, context)) for latent in latents)
+            for box, part in run_tiles(network, shape, tiles, *padded):
+                result[(..., *box)] = part
                 done += 1
                 self.report.report("translate", done, total)
-            return x0
+            return result
 
-        return predict
-
-    def _paper_predict(self, phase: Tensor, steps: int) -> Callable[[Tensor, Tensor, int], Tensor]:
-        """The paper's denoiser in blended windows; reports each step."""
-        predict = in_blended_windows(lambda x, t: self.denoiser(x, t, phase), self.denoiser.window)
-        done = 0
-
-        def counted(x: Tensor, z_n: Tensor, t: int) -> Tensor:
-            nonlocal done
-            epsilon = predict(x, t).float()
-            done += 1
-            self.report.report("translate", done, steps)
-            return epsilon
-
-        return counted
+        return run_in_tiles

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
-from ..progress import OnProgress, Progress
+from ..progress import OnProgress, Progress, remaining_s
 
 Translate = Callable[[int, OnProgress | None], sitk.Image]
 
@@ -59,8 +59,6 @@ def _share(on_progress: OnProgress | None, index: int, count: int, start: float)
 
     def report(progress: Progress) -> None:
         fraction = (index + progress.fraction) / count
-        elapsed = time.monotonic() - start
-        remaining = elapsed / fraction * (1 - fraction) if fraction > 0.05 else None
-        on_progress(Progress(progress.stage, fraction, remaining))
+        on_progress(Progress(progress.stage, fraction, remaining_s(time.monotonic() - start, fraction)))
 
     return report

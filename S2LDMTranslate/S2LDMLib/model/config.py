@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of what is written; format 1 (version 0.1.0) is still read
 PHASES = ("arterial", "venous")
+RESIDUAL_X0, PAPER = "residual_x0", "paper"  # kinds of denoiser
+_FORMER_KINDS = {"product": RESIDUAL_X0}  # of format 1
 
 
 @dataclass(frozen=True)
@@ -70,23 +72,39 @@ class AutoencoderConfig:
 class DenoiserConfig:
     """Latent denoiser.
 
-    kind: ``product`` is :class:`~S2LDMLib.networks.denoiser.LatentDenoiser`; ``paper`` is MONAI's DiffusionModelUNet.
-    context: axial slices that one output slice sees (product).
-    window: latent size (z, y, x) of the training crops; the paper kind runs in windows of this size.
+    kind: ``residual_x0`` is :class:`~S2LDMLib.networks.denoiser.LatentDenoiser`, which predicts the CECT's latent as a
+        change of the NCCT's; ``paper`` is :class:`~S2LDMLib.networks.paper_denoiser.PaperDenoiser`, which predicts the
+        noise.
+    channels: per level, the finest first.
+    context: axial slices that one output slice sees; an odd number (``residual_x0``).
+    embedding: length of the vector that tells a block the noise step and the phase (``residual_x0``).
+    window: latent size (z, y, x) of the training crops; the ``paper`` kind runs in windows of this size.
     """
 
-    kind: str = "product"
+    kind: str = RESIDUAL_X0
     channels: tuple[int, ...] = (64, 80, 112, 128)
     context: int = 5
     embedding: int = 64
     window: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", _FORMER_KINDS.get(self.kind, self.kind))
+
+    def depends_on_seed(self, steps: int) -> bool:
+        """Whether sampling in so many steps gives another result for another seed.
+
+        The first step of ``residual_x0`` is a function of the NCCT alone.
+        """
+        return self.kind != RESIDUAL_X0 or steps > 1
 
 
 @dataclass(frozen=True)
 class SchedulerConfig:
     """Noise schedule and sampler.
 
-    prediction: ``sample`` (x0, product) or ``epsilon`` (paper).
+    prediction: what the denoiser predicts: ``sample`` (x0; ``residual_x0``) or ``epsilon`` (the noise; ``paper``).
+    schedule: name of MONAI's noise schedule. train_timesteps: T, noise steps of the training.
+    beta_start, beta_end: variances of the first and the last noise step.
     zero_terminal_snr: the last training step is pure noise, so that sampling can start there.
     start: where sampling begins, as a part of the noise steps: 1 is pure noise. The paper's sampler, which knows the
         NCCT only by its noised latent, forgets the patient there; with less it keeps more of the NCCT.

@@ -24,7 +24,8 @@ def describe_model(source: ModelSource) -> dict[str, Any]:
 
     Returns:
         ``model``, ``revision``, ``folder``, ``licence``, ``bytes``, the fields of its configuration (``phases`` among
-        them), and one entry a part with its own configuration and number of ``parameters``.
+        them), and one entry a part with its own configuration and number of ``parameters``; the denoiser's says from
+        how many steps on ``samples_differ_from`` seed to seed.
 
     Raises:
         ModelError: a file is missing or damaged.
@@ -43,6 +44,8 @@ def describe_model(source: ModelSource) -> dict[str, Any]:
         weights = folder / name / "model.safetensors"
         if weights.is_file():
             described[name]["parameters"] = count_parameters(weights)
+    config = load_config(DenoiserConfig, folder / "denoiser" / "config.json")
+    described["denoiser"]["samples_differ_from"] = next(n for n in (1, 2) if config.depends_on_seed(n))
     return described
 
 

@@ -6,6 +6,7 @@ pickle is recognised by its name or its first bytes and refused with the way to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,12 @@ def load_weights(module: torch.nn.Module, file: Path) -> None:
     expected = module.state_dict()
     try:
         with safe_open(file, framework="pt", device="cpu") as stored:
-            _check_names(set(stored.keys()), set(expected), file)
-            _check_shapes({name: stored.get_slice(name).get_shape() for name in expected}, expected, file)
-            loaded = {name: _convert(stored.get_tensor(name), target, name, file) for name, target in expected.items()}
+            former = {present_name(name, module): name for name in stored.keys()}  # noqa: SIM118  no mapping
+            _check_names(set(former), set(expected), file)
+            _check_shapes({name: stored.get_slice(former[name]).get_shape() for name in expected}, expected, file)
+            loaded = {
+                name: _convert(stored.get_tensor(former[name]), target, name, file) for name, target in expected.items()
+            }
     except SafetensorError as error:
         raise ModelError(_explain_unreadable(file, error)) from error
     except OSError as error:
@@ -91,6 +95,23 @@ def save_weights(module: torch.nn.Module, file: Path, dtype: torch.dtype | None 
         ) from error
 
 
+def present_name(name: str, module: torch.nn.Module) -> str:
+    """What a tensor is called today; format 1 had other names for some layers (``FORMER_NAMES`` of the module)."""
+    first, dot, rest = name.partition(".")
+    former: dict[str, str] = getattr(module, "FORMER_NAMES", {})
+    return former.get(first, first) + dot + rest
+
+
+def is_same_layer(stored: Sequence[int], expected: Sequence[int]) -> bool:
+    """Whether a tensor of one shape holds the values of another in their order.
+
+    It does where format 1 had a 3D convolution over one slice, or over slices that are channels of a 2D one today.
+    """
+    if len(stored) == 5 and len(expected) == 4:
+        stored = (stored[0], stored[1] * stored[2], *stored[3:])
+    return tuple(stored) == tuple(expected)
+
+
 def _check_names(stored: set[str], expected: set[str], file: Path) -> None:
     complaints = [
         f"{kind} {_some(names)}"
@@ -108,7 +129,7 @@ def _check_shapes(stored: dict[str, list[int]], expected: dict[str, torch.Tensor
     wrong = [
         f"{name} is {tuple(shape)}, expected {tuple(expected[name].shape)}"
         for name, shape in sorted(stored.items())
-        if tuple(shape) != tuple(expected[name].shape)
+        if not is_same_layer(shape, expected[name].shape)
     ]
     if wrong:
         more = f" and {len(wrong) - _NAMES_SHOWN} more" if len(wrong) > _NAMES_SHOWN else ""
@@ -125,7 +146,7 @@ def _convert(tensor: torch.Tensor, target: torch.Tensor, name: str, file: Path) 
             f"{file} stores {name} as {tensor.dtype}, expected {target.dtype}. "
             "Use the config.json that was saved with these weights."
         )
-    converted = tensor.to(target.dtype)
+    converted = tensor.to(target.dtype).reshape(target.shape)
     if converted.is_floating_point() and not converted.isfinite().all():
         raise ModelError(
             f"{file} has values in {name} that are not finite in {target.dtype}. "

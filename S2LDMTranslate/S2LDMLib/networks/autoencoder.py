@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..model.config import AutoencoderConfig
 from .codebook import Codebook
-from .planar import convolve, to_planes, to_volume
+from .planar import to_planes, to_volume
 
 Triple = tuple[int, int, int]
 
@@ -32,37 +32,42 @@ def _padding(kernel: Triple) -> Triple:
 
 
 class Convolution(nn.Module):
-    """A convolution, strided or transposed, and a ReLU; of planes [N, C, Y, X] where it is one voxel long in z.
+    """A convolution, strided or transposed, and a ReLU.
 
+    planar: of planes [N, C, Y, X], for a kernel that is one voxel long in z.
     fp32: whatever the autocast. For layers that give or take latents or HU: rounding those to bfloat16 was most of the
         error of a bf16 run, and these layers are narrow, so that they cost little.
     """
 
     def __init__(
         self, cin: int, cout: int, kernel: Triple, stride: Triple = (1, 1, 1), transposed: bool = False,
-        relu: bool = True, fp32: bool = False,
+        relu: bool = True, fp32: bool = False, planar: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        kind = nn.ConvTranspose3d if transposed else nn.Conv3d
-        self.conv = kind(cin, cout, kernel, stride, _padding(kernel))
+        if planar:
+            kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+            self.conv = kind(cin, cout, kernel[1:], stride[1:], _padding(kernel)[1:])
+        else:
+            kind = nn.ConvTranspose3d if transposed else nn.Conv3d
+            self.conv = kind(cin, cout, kernel, stride, _padding(kernel))
         self.relu, self.fp32 = relu, fp32
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fp32 and torch.amp.is_autocast_available(x.device.type):  # the meta device has none
             with torch.autocast(x.device.type, enabled=False):
-                y = convolve(self.conv, x.to(self.conv.weight.dtype))
+                y = self.conv(x.to(self.conv.weight.dtype))
         else:
-            y = convolve(self.conv, x)
+            y = self.conv(x)
         return y.relu_() if self.relu else y
 
 
 class ResidualUnit(nn.Module):
     """``relu(x + conv(relu(conv(x))))``: MONAI's VQVAEResidualUnit with a kernel per axis."""
 
-    def __init__(self, channels: int, kernel: Triple) -> None:
+    def __init__(self, channels: int, kernel: Triple, planar: bool) -> None:
         super().__init__()
-        self.conv1 = Convolution(channels, channels, kernel)
-        self.conv2 = Convolution(channels, channels, kernel, relu=False)
+        self.conv1 = Convolution(channels, channels, kernel, planar=planar)
+        self.conv2 = Convolution(channels, channels, kernel, relu=False, planar=planar)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv2(self.conv1(x)).add_(x).relu_()
@@ -90,23 +95,28 @@ class SyncreticAutoencoder(nn.Module):
         self.config = config
         kernel = (config.kernel_z, 3, 3)
         widths = (1, *config.channels)
+        planar = config.kernel_z == 1 and self.stride[0] == 1
+        layers = PlaneByPlane if planar else nn.Sequential
         down: list[nn.Module] = []
         up: list[nn.Module] = []
         for level, stride in enumerate(config.strides):
             cin, cout = widths[level], widths[level + 1]
-            units = [ResidualUnit(cout, kernel) for _ in range(config.residual_units)]
+            units = [ResidualUnit(cout, kernel, planar) for _ in range(config.residual_units)]
             strided = _kernel(stride, config.kernel_z)
-            down += [Convolution(cin, cout, strided, stride), *units]
-            units = [ResidualUnit(cout, kernel) for _ in range(config.residual_units)]
+            down += [Convolution(cin, cout, strided, stride, planar=planar), *units]
+            units = [ResidualUnit(cout, kernel, planar) for _ in range(config.residual_units)]
             last = level == 0
-            up = [*units, Convolution(cout, cin, strided, stride, transposed=True, relu=not last, fp32=last), *up]
+            back = Convolution(
+                cout, cin, strided, stride, transposed=True, relu=not last, fp32=last, planar=planar
+            )  # fmt: skip
+            up = [*units, back, *up]
         self.encoder: nn.Module = nn.Identity()
         self.decoder: nn.Module = nn.Identity()
         if config.channels:
             ends = (config.channels[-1], config.latent_channels)
-            layers = PlaneByPlane if config.kernel_z == 1 and self.stride[0] == 1 else nn.Sequential
-            self.encoder = layers(*down, Convolution(*ends, kernel, relu=False, fp32=True))
-            self.decoder = layers(Convolution(*reversed(ends), kernel, relu=False, fp32=True), *up)
+            self.encoder = layers(*down, Convolution(*ends, kernel, relu=False, fp32=True, planar=planar))
+            first = Convolution(*reversed(ends), kernel, relu=False, fp32=True, planar=planar)
+            self.decoder = layers(first, *up)
         self.codebook = Codebook(config.num_embeddings, config.latent_channels) if config.num_embeddings else None
         shape = (1, config.latent_channels, 1, 1, 1)
         self.register_buffer("latent_mean", torch.zeros(shape))

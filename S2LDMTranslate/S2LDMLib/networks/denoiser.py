@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..model.config import DenoiserConfig
-from .planar import convolve, to_slabs, to_volume
+from .denoisers import Denoiser, Run, Scheduler, Triple
+from .planar import to_slabs, to_volume
 
-PLANE = (1, 3, 3)
 EPSILON = 1e-4
 
 
@@ -49,9 +49,9 @@ class Block(nn.Module):
 
     def __init__(self, cin: int, cout: int, embedding: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(cin, cout, PLANE, padding=(0, 1, 1))
+        self.conv1 = nn.Conv2d(cin, cout, 3, padding=1)
         self.norm1 = ChannelNorm(cout)
-        self.conv2 = nn.Conv3d(cout, cout, PLANE, padding=(0, 1, 1))
+        self.conv2 = nn.Conv2d(cout, cout, 3, padding=1)
         self.norm2 = ChannelNorm(cout)
         self.modulation = nn.Linear(embedding, 2 * cout)
 
@@ -60,43 +60,46 @@ class Block(nn.Module):
         scale, shift = self.modulation(embedding).chunk(2, 1)
         # In place where nothing is kept for a gradient: an activation less in memory.
         in_place = not torch.is_grad_enabled()
-        h = F.silu(self.norm1(convolve(self.conv1, x), scale, shift), in_place)
-        return F.silu(self.norm2(convolve(self.conv2, h)), in_place)
+        h = F.silu(self.norm1(self.conv1(x), scale, shift), in_place)
+        return F.silu(self.norm2(self.conv2(h)), in_place)
 
 
-class LatentDenoiser(nn.Module):
+class LatentDenoiser(Denoiser):
     """Predicts the clean CECT latent x0 from a noisy one and the NCCT's latent.
 
     An output slice sees ``config.context`` slices; below the first layer all convolutions are axial, since slices are
     thick. The last layer starts at zero: an untrained denoiser returns the NCCT's latent.
     """
 
+    is_tileable = True
+    FORMER_NAMES = {"inlet": "conv_in", "outlet": "conv_out"}  # noqa: RUF012  of format 1
+
     def __init__(self, config: DenoiserConfig, latent_channels: int, phases: int) -> None:
-        super().__init__()
-        self.config = config
-        self.reach = config.context // 2
+        super().__init__(config)
+        self.context = config.context // 2
+        self.values_per_voxel = 2 * config.channels[0]
         width, e = config.channels, config.embedding
         self.phase = nn.Embedding(phases, e)
         self.time = nn.Sequential(nn.Linear(e, e), nn.SiLU(), nn.Linear(e, e))
-        self.inlet = nn.Conv3d(2 * latent_channels, width[0], (config.context, 3, 3), padding=(0, 1, 1))
+        self.conv_in = nn.Conv2d(2 * latent_channels * config.context, width[0], 3, padding=1)
         self.down = nn.ModuleList([Block(width[max(i - 1, 0)], c, e) for i, c in enumerate(width)])
         self.up = nn.ModuleList([Block(a + b, a, e) for a, b in pairwise(width)])
-        self.outlet = nn.Conv3d(width[0], latent_channels, PLANE, padding=(0, 1, 1))
-        nn.init.zeros_(self.outlet.weight)
-        nn.init.zeros_(self.outlet.bias)
+        self.conv_out = nn.Conv2d(width[0], latent_channels, 3, padding=1)
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
 
     @property
-    def multiple(self) -> tuple[int, int, int]:
-        """Latent sizes (z, y, x), and the places where tiles start, must be multiples of this."""
+    def multiple(self) -> Triple:  # type: ignore[override]
+        """Of the pooling: latent sizes (z, y, x), and the places where tiles start, must be multiples of this."""
         m = 2 ** (len(self.config.channels) - 1)
         return 1, m, m
 
-    def halo(self) -> tuple[int, int, int]:
-        """Latent voxels (z, y, x) beyond a tile on which its result can depend, for tiles that start as above.
+    def reach(self) -> Triple:
+        """Latent voxels (z, y, x) around a tile on which its result can depend, for tiles that start as above.
 
         Those of z are all in the first layer: see ``context`` of :meth:`forward`.
         """
-        reach = 3  # outlet and the first level's block, walked from the output back to the input
+        reach = 3  # conv_out and the first level's block, walked from the output back to the input
         skips = [reach]
         for _ in self.up:
             reach = -(-reach // 2) + 2
@@ -105,7 +108,7 @@ class LatentDenoiser(nn.Module):
             reach = max(2 * reach, skip) + 2
         reach += 1
         m = self.multiple[1]
-        return self.reach, -(-reach // m) * m, -(-reach // m) * m
+        return self.context, -(-reach // m) * m, -(-reach // m) * m
 
     def forward(
         self, noisy: Tensor, ncct: Tensor, timestep: Tensor, phase: Tensor,
@@ -126,12 +129,11 @@ class LatentDenoiser(nn.Module):
         """
         x = torch.cat([noisy, ncct if mask is None else mask * ncct], 1)
         if context:
-            ncct = ncct[:, :, self.reach : ncct.shape[2] - self.reach]
+            ncct = ncct[:, :, self.context : ncct.shape[2] - self.context]
         else:
-            x = F.pad(x, (0, 0, 0, 0, self.reach, self.reach))
+            x = F.pad(x, (0, 0, 0, 0, self.context, self.context))
         embedding = F.silu(self.time(self._sinusoids(timestep)) + self.phase(phase))
-        slabs, inlet = to_slabs(x, self.config.context), self.inlet
-        h = F.conv2d(slabs, inlet.weight.flatten(1, 2), inlet.bias, padding=1)
+        h = self.conv_in(to_slabs(x, self.config.context))
         if len(embedding) > 1:
             embedding = embedding.repeat_interleave(len(h) // len(embedding), 0)
         skips: list[Tensor] = []
@@ -140,10 +142,26 @@ class LatentDenoiser(nn.Module):
             skips.append(h)
         for block, skip in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
             h = block(torch.cat([skip, F.interpolate(h, scale_factor=2.0)], 1), embedding)
-        return ncct.float() + to_volume(convolve(self.outlet, h), len(ncct)).float()
+        return ncct.float() + to_volume(self.conv_out(h), len(ncct)).float()
+
+    def sample(self, z_n: Tensor, phase: Tensor, scheduler: Scheduler, steps: int, noise: Tensor, run: Run) -> Tensor:
+        """x0-prediction by DDIM with the NCCT's latent given and the similarity mask at ones; see :class:`Denoiser`.
+
+        One step is a single pass and does not depend on the noise; a few more add texture.
+        """
+        x, times = noise, scheduler.timesteps(steps)
+        for t, previous in zip(times, [*times[1:], None], strict=True):
+            timestep = torch.tensor([t], device=z_n.device)
+
+            def predict(noisy: Tensor, ncct: Tensor, timestep: Tensor = timestep) -> Tensor:
+                return self(noisy, ncct, timestep, phase, context=True)
+
+            x0 = run(predict, scheduler.scale_input(x, timestep), z_n)
+            x = scheduler.step(x0, x, t, previous)
+        return x
 
     def _sinusoids(self, timestep: Tensor) -> Tensor:
         half = self.config.embedding // 2
         rate = torch.exp(-math.log(1e4) * torch.arange(half, device=timestep.device) / half)
         angle = timestep.float()[:, None] * rate
-        return torch.cat([angle.sin(), angle.cos()], 1).to(self.inlet.weight.dtype)
+        return torch.cat([angle.sin(), angle.cos()], 1).to(self.conv_in.weight.dtype)

@@ -7,7 +7,6 @@ to a slow kernel), and pooling in bfloat16 exists in 2D alone. With channels-las
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -24,17 +23,18 @@ def to_volume(planes: Tensor, batch: int) -> Tensor:
 def to_slabs(volume: Tensor, context: int) -> Tensor:
     """Planes with the slices that each sees as channels: [B, C, Z + context - 1, Y, X] to [B * Z, C * context, Y, X].
 
-    With them a convolution that does look along z runs in 2D too; its weights are ``weight.flatten(1, 2)``.
+    With them a convolution that does look along z runs in 2D too.
     """
     slabs = volume.unfold(2, context, 1).movedim(-1, 2).flatten(1, 2)
     return to_planes(slabs).contiguous(memory_format=torch.channels_last)
 
 
-def convolve(layer: nn.Conv3d | nn.ConvTranspose3d, x: Tensor) -> Tensor:
-    """Apply a layer to a volume, or, where its kernel is one voxel long in z, to planes."""
-    if x.dim() == 5:
-        return layer(x)
-    weight, stride, padding = layer.weight.squeeze(2), layer.stride[1:], layer.padding[1:]
-    if isinstance(layer, nn.ConvTranspose3d):
-        return F.conv_transpose2d(x, weight, layer.bias, stride, padding)
-    return F.conv2d(x, weight, layer.bias, stride, padding)
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay out the weights of 2D and 3D convolutions as channels-last memory asks for; in place, returns the network."""
+    for parameter in network.parameters():
+        if parameter.dim() in (4, 5):
+            layout = torch.channels_last if parameter.dim() == 4 else torch.channels_last_3d
+            parameter.data = parameter.data.to(
+                memory_format=layout
+            )  # sets strides even where one channel leaves them open
+    return network

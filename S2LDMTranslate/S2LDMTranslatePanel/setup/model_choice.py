@@ -80,7 +80,7 @@ class ModelChoice:
             folder=str(source.folder),
             phases=tuple(found["phases"]),
             steps=int(found["scheduler"]["steps"]),
-            samples_differ_from=1 if found["denoiser"]["kind"] == "paper" else 2,
+            samples_differ_from=int(found["denoiser"]["samples_differ_from"]),
             can_native=bool(found["residual_decode"]),
             licence=str(found["licence"]),
             megabytes=found["bytes"] / 1e6,

@@ -14,7 +14,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ...errors import Cancelled, InputError
-from ...progress import OnProgress, Progress
+from ...progress import OnProgress, Progress, remaining_s
 from ..reading.headers import text
 from ..reading.series import DicomSeries
 from .burn_in import make_label
@@ -71,7 +71,7 @@ def write_series(
                 _save(instance, partial / f"{index + 1:0{max(4, len(str(count)))}d}.dcm")
             if on_progress:
                 done = (index + 1) / count
-                on_progress(Progress("write", done, (time.monotonic() - start) * (1 / done - 1)))
+                on_progress(Progress("write", done, remaining_s(time.monotonic() - start, done)))
     return folder
 
 
