@@ -148,3 +148,14 @@ def test_a_console_of_another_encoding_shows_what_it_can(tmp_path: Path) -> None
     command = [sys.executable, "-m", "S2LDMLib", "check", str(tmp_path / "肝臓.nrrd")]
     done = subprocess.run(command, capture_output=True, env=environment)
     assert done.returncode == 2 and b"does not exist" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_path_that_is_no_utf8_is_refused_in_one_line(volume: Path) -> None:
+    folder = os.fsencode(volume.parent) + b"/M\xfcller"
+    os.mkdir(folder)
+    os.link(volume, folder + b"/in.nrrd")
+    inside = os.fsdecode(folder + b"/in.nrrd")
+    for arguments in (["check", inside], ["translate", str(volume), os.fsdecode(folder + b"/out.nrrd"), *PHASE]):
+        done = subprocess.run([sys.executable, "-m", "S2LDMLib", *arguments], capture_output=True)
+        assert done.returncode == 2 and b"UTF-8" in done.stderr and done.stderr.count(b"\n") == 1

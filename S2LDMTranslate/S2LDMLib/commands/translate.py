@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     with together():
         for result, path in zip(made, (None if dicom else args.output, args.sd), strict=False):
             if path:
-                write_volume(result, path, args.overwrite, provenance_of(result))
+                write_volume(result, path, args.overwrite, provenance_of(result), Path(args.input))
             if path and args.sidecar:
                 write_sidecar(path, provenance_of(result), args.overwrite)
         if args.preview:
