@@ -56,7 +56,8 @@ class ModelConfig:
 class AutoencoderConfig:
     """Shape of the syncretic autoencoder.
 
-    channels: feature channels per level, the finest first; none at all for a model that works on the voxels themselves (pixel regression, a baseline).
+    channels: feature channels per level, the finest first; none at all for a model that works on the voxels themselves
+        (pixel regression, a baseline).
     strides: (z, y, x) per level; CT slices are thick, so z often keeps its resolution.
     kernel_z: extent of the convolutions along z where they do not stride (1: slice by slice, 3: volumetric).
     residual_units: residual blocks per level.
