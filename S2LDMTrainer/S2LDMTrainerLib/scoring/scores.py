@@ -36,7 +36,7 @@ def psnr(made: Volume, real: Volume, mask: Mask) -> float:
     if not mask.any():
         return math.nan
     pair = [torch.from_numpy(windowed(image[mask]).astype(np.float64))[None] for image in (made, real)]
-    return float(PSNRMetric(max_val=RANGE_HU, reduction="none")(*pair))
+    return float(torch.as_tensor(PSNRMetric(max_val=RANGE_HU, reduction="none")(*pair)))
 
 
 def ssim_map(made: Volume, real: Volume) -> NDArray[np.float32]:
@@ -54,10 +54,11 @@ def ssim_map(made: Volume, real: Volume) -> NDArray[np.float32]:
     inner = slice(SSIM_BORDER, -SSIM_BORDER)
     for start in range(0, len(made), SSIM_PLANES):
         part = slice(start, start + SSIM_PLANES)
-        pair = [torch.from_numpy(windowed(image[part]) / RANGE_HU)[:, None] for image in (made, real)]
+        synthetic, true = (torch.from_numpy(windowed(image[part]) / RANGE_HU)[:, None] for image in (made, real))
         values, _ = compute_ssim_and_cs(
-            *pair, spatial_dims=2, kernel_size=(SSIM_KERNEL,) * 2, kernel_sigma=(SSIM_SIGMA,) * 2, data_range=1.0
-        )
+            synthetic, true, spatial_dims=2, kernel_size=(SSIM_KERNEL,) * 2, kernel_sigma=(SSIM_SIGMA,) * 2,
+            data_range=1.0,
+        )  # fmt: skip
         similarity[part, inner, inner] = values[:, 0].numpy()
     return similarity
 
