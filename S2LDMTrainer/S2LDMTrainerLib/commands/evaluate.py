@@ -32,7 +32,7 @@ KINDS_SCORED = tuple(kind for kind in KINDS if kind != "cect")  # a CECT alone h
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Declare the options of the command."""
     parser.add_argument("--model", required=True, metavar="bundled|FOLDER|REPO_ID[@REVISION]")
     parser.add_argument("--data", type=Path, required=True, metavar="PREPARED", help="made by 's2ldm-train prepare'")
     parser.add_argument("--split", default=VALIDATION, choices=[VALIDATION, TRAIN, "all"])
@@ -63,14 +63,12 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     phases = _choose_phases(args, cases, contestants)
     cases = [case for case in cases if set(phases) & set(case.phases)]
     _check_cases(cases, phases, contestants)
-    results, html = _evaluate(args, cases, phases, contestants, rois, should_cancel)
+    results, outputs = _evaluate(args, cases, phases, contestants, rois, should_cancel)
     for phase, scores in results.items():
         print(_terminal_table(phase, scores))
-    scores_json = json.dumps(_document(args, cases, contestants, results), indent=1, allow_nan=False) + "\n"
-    for path, text in ((args.json, scores_json), (args.html, html)):
-        if path:
-            with atomic_write(path) as partial:
-                partial.write_text(text, encoding="utf-8")
+    for path, text in outputs.items():
+        with atomic_write(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     return 0
 
 
@@ -97,7 +95,7 @@ def _compared(given: Sequence[str]) -> dict[str, str]:
 
 
 def _choose_cases(args: argparse.Namespace) -> list[Case]:
-    """The cases of the split that can be scored; says which flagged ones are left out."""
+    """Return the cases of the split that can be scored, and say which flagged ones are left out."""
     cases = load_cases(args.data, None if args.split == "all" else args.split)
     cases = [case for case in cases if case.phases and (not args.kind or case.kind in args.kind)]
     for case in cases:
@@ -127,7 +125,7 @@ def _choose_phases(args: argparse.Namespace, cases: Sequence[Case], contestants:
 
 
 def _rois(file: Path | None, data: Path, cases: Sequence[Case]) -> dict[str, list[Roi]]:
-    """Discs of the cases to score; those of other prepared cases are left aside."""
+    """Return the discs of the cases to score; those of other prepared cases are left aside."""
     if file is None:
         return {}
     rois = read_rois(file)
@@ -157,7 +155,7 @@ def _load(name: str, model: str, args: argparse.Namespace) -> Contestant:
 
 
 def _check_cases(cases: Sequence[Case], phases: Sequence[str], contestants: dict[str, Contestant]) -> None:
-    """What would otherwise end the run after minutes: missing volumes, volumes too small for a model."""
+    """Refuse what would otherwise end the run after minutes: missing volumes, volumes too small for a model."""
     for case in cases:
         for name in ("ncct", *(phase for phase in phases if phase in case.phases)):
             try:
@@ -178,8 +176,8 @@ def _check_cases(cases: Sequence[Case], phases: Sequence[str], contestants: dict
 def _evaluate(
     args: argparse.Namespace, cases: Sequence[Case], phases: Sequence[str], contestants: dict[str, Contestant],
     rois: dict[str, list[Roi]], should_cancel: Callable[[], bool],
-) -> tuple[dict[str, PhaseScores], str]:  # fmt: skip
-    """The scores, and the report if one is asked for."""
+) -> tuple[dict[str, PhaseScores], dict[Path, str]]:  # fmt: skip
+    """Compute the scores by phase, and the texts of the files that are asked for."""
     from ..scoring.evaluation import evaluate, methods_of
 
     compared = {name: contestant for name, contestant in contestants.items() if name != MODEL}
@@ -188,7 +186,7 @@ def _evaluate(
     done, start = 0, time.monotonic()
     pictures = None
     if args.html:
-        from ..scoring.report import Pictures
+        from ..scoring.report import Heading, Pictures, render  # and matplotlib, which only a report needs
 
         pictures = Pictures([*contestants])
 
@@ -203,12 +201,11 @@ def _evaluate(
         print(f"[{done}/{total}] {case.name} {phase}{shown}", file=sys.stderr, flush=True)
 
     results = evaluate(cases, phases, methods, rois, on_case, should_cancel)
-    if pictures is None:
-        return results, ""
-    from ..scoring.report import Heading, render
-
-    heading = Heading(_facts(args, cases, contestants), args.note, _warnings(cases))
-    return results, render(heading, results, pictures)
+    document = _document(args, cases, contestants, results)
+    outputs = {args.json: json.dumps(document, indent=1, allow_nan=False) + "\n"} if args.json else {}
+    if pictures:
+        outputs[args.html] = render(Heading(_facts(document, cases), args.note, _warnings(cases)), results, pictures)
+    return results, outputs
 
 
 def _warnings(cases: Sequence[Case]) -> list[str]:
@@ -225,14 +222,15 @@ def _warnings(cases: Sequence[Case]) -> list[str]:
     return found
 
 
-def _facts(args: argparse.Namespace, cases: Sequence[Case], contestants: dict[str, Contestant]) -> dict[str, str]:
+def _facts(document: dict[str, Any], cases: Sequence[Case]) -> dict[str, str]:
+    """Return what the report says of models, data and program."""
     from S2LDMLib.about import __version__
 
-    described = {name: contestant.describe() for name, contestant in contestants.items()}
-    patients = len({case.patient for case in cases})
+    models = {MODEL: document["model"], **document["compare"]}
+    patients = document["patients"]
     return {
-        **{name: ", ".join(f"{key} {value}" for key, value in entries.items()) for name, entries in described.items()},
-        "data": f"{args.data.resolve().name}, split: {args.split}",
+        **{name: ", ".join(f"{key} {value}" for key, value in entries.items()) for name, entries in models.items()},
+        "data": f"{document['data']}, split: {document['split']}",
         "cases": f"{len(cases)} case{'s' if len(cases) > 1 else ''} of {patients} patient{'s' if patients > 1 else ''}",
         "program": f"S2LDM {__version__}",
     }
@@ -256,7 +254,7 @@ def _document(
 
 
 def _terminal_table(phase: str, scores: PhaseScores) -> str:
-    """Scores as rows, methods as columns: that many columns still fit."""
+    """Lay out one phase with a row for each metric and a column for each method, as there are fewer methods."""
     count, summary = len(scores.cases), scores.summary()
     rows = [[f"{phase} (n = {count})", *summary]]
     for key, metric in REPORTED.items():

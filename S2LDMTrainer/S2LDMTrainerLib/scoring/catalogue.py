@@ -37,7 +37,7 @@ class Metric:
 
     @property
     def heading(self) -> str:
-        """Title and unit, e.g. ``body PSNR, dB``."""
+        """The title with the unit, e.g. ``body PSNR, dB``."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
@@ -95,12 +95,12 @@ METHODS = {
 
 
 def number(value: float | None, decimals: int) -> str:
-    """A value as tables show it; ``-`` where it is undefined."""
+    """Write a value as tables show it; ``-`` where it is undefined."""
     return "-" if value is None else f"{value:z.{decimals}f}"
 
 
 def spread(found: Statistics | None, decimals: int, cases: int) -> str:
-    """``mean ± SD``, and n where it is not the number of cases; ``-`` where no case has a value."""
+    """Write mean ± SD, and n where it is not the number of cases; ``-`` where no case has a value."""
     if found is None or found["mean"] is None:
         return "-"
     sd = "" if found["sd"] is None else f" ± {found['sd']:.{decimals}f}"
