@@ -65,8 +65,7 @@ def publish(folder: Path, repo_id: str = REPO, **options: Any) -> str:
 
 def published(server: HubServer, repo_id: str = REPO) -> dict[str, bytes]:
     """Return the newest files of a repository."""
-    repo = server.repos[repo_id]
-    return repo.commits[repo.resolve("main")]
+    return next(reversed(server.repos[repo_id].commits.values()))
 
 
 def card_of(server: HubServer, repo_id: str = REPO) -> str:

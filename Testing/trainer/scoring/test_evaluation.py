@@ -223,6 +223,7 @@ def test_json_holds_every_case_method_and_summary(written: tuple[dict, str], sma
     assert arterial["summary"]["ceiling"]["body_psnr"]["mean"] == pytest.approx(np.mean(values))
     assert arterial["summary"]["ceiling"]["body_psnr"]["n"] == 3
     first = arterial["cases"]["first"]["identity"]
+    assert set(METRICS) <= set(first)
     assert first["roi/aorta/synthetic_hu"] == first["roi/aorta/ncct_hu"] == pytest.approx(42, abs=15)
     assert first["roi/aorta/real_hu"] > 250
     assert "roi/aorta/real_hu" not in arterial["cases"]["second"]["identity"]
