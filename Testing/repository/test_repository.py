@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from S2LDMLib.about import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("S2LDMTranslate", "S2LDMTrainer")
@@ -46,3 +47,7 @@ def test_numpy_reads_no_pickles() -> None:
 def test_importing_a_library_or_asking_for_help_loads_no_torch(library: str) -> None:
     code = f"import sys, {library}.commands.cli as cli; cli.build_parser(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
