@@ -1,4 +1,4 @@
-"""Prints the lowest versions that pyproject.toml allows, as constraints for pip.
+"""Prints the lowest versions that pyproject.toml and the lists of requirements allow, as constraints for pip.
 
 PyTorch is left out: which build is installed is the Makefile's TORCH.
 """
@@ -7,16 +7,16 @@ import re
 import tomllib
 from pathlib import Path
 
-EXTRAS_OF_DEVELOPERS = ("test", "integration")
+ROOT = Path(__file__).resolve().parents[1]
+OF_DEVELOPERS = ("test", "integration")
 
-project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project.get("optional-dependencies", {})
-requirements = [
-    *project["dependencies"],
-    *(line for name in extras if name not in EXTRAS_OF_DEVELOPERS for line in extras[name]),
-]
-for requirement in requirements:
-    if found := re.match(r"([\w.-]+)>=([\w.]+)", requirement):
-        name, lowest = found.groups()
-        if name != "torch":
-            print(f"{name}=={lowest}")
+requirements = list(project.get("dependencies", []))
+for name in extras.keys() - set(OF_DEVELOPERS):
+    requirements += extras[name]
+for file in ROOT.glob("*/Resources/Requirements/*.txt"):
+    requirements += file.read_text(encoding="utf-8").splitlines()
+bounds = dict(found.groups() for line in requirements if (found := re.match(r"([\w.-]+)>=([\w.]+)", line)))
+for name in sorted(bounds.keys() - {"torch"}):
+    print(f"{name}=={bounds[name]}")
