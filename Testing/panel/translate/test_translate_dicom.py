@@ -27,7 +27,7 @@ from translate_panel import (
 )
 
 from S2LDMSlicerLib import dependencies  # isort: skip
-from S2LDMTranslatePanel.jobs import dicom_export  # isort: skip
+from S2LDMTranslatePanel.jobs import export_job as dicom_export  # isort: skip
 from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
 from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable  # isort: skip
 from S2LDMTranslatePanel.jobs.translation_job import EngineResult  # isort: skip
