@@ -13,7 +13,7 @@ from S2LDMSlicerLib.errors import PanelError
 from slicer.i18n import tr as _
 
 from .compare.compare_view import LEVEL, WINDOW, CompareView
-from .jobs.export_job import DicomExport, free_folder, request_of
+from .dicom_export import DicomExport, free_folder, request_of
 from .scene.result_nodes import comes_from_dicom, export_result, is_result, source_of
 from .setup.packages import ANONYMIZER
 from .translator import Translator

@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 from S2LDMSlicerLib.errors import PanelError
 
-from .jobs.export_job import DicomExport
+from .dicom_export import DicomExport
 from .jobs.download_job import DownloadJob
 from .jobs.engine_process import EngineProcess, Start
 from .jobs.job import Job, JobState, JobStatus

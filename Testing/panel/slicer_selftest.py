@@ -153,7 +153,7 @@ def exports_can_be_loaded(test: SelfTest) -> None:
 
 def a_result_goes_into_the_dicom_database(test: SelfTest) -> None:
     from DICOMLib import DICOMUtils
-    from S2LDMTranslatePanel.jobs.export_job import DicomExport, request_of
+    from S2LDMTranslatePanel.dicom_export import DicomExport, request_of
 
     parameters, translator = test.widget._parameterNode, test.widget.logic.translator
     test.former_database = DICOMUtils.openTemporaryDatabase(str(test.folder / "database"))

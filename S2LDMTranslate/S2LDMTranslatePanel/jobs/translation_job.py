@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 from S2LDMSlicerLib.errors import PanelError
 
-from ..scene.source_volume import Snapshot
 from .engine_process import EngineProcess, Start
 from .job import Job
+from .volumes import EngineResult, Snapshot
 
 DOUBT_QUESTION = "Translate it nevertheless?"
 _SPARE = 1.2  # of the disk space that the files need
@@ -50,14 +49,6 @@ class TranslationRequest:
         if self.samples > 1:
             words += ["--samples", str(self.samples), "--sd", str(deviation)]
         return words
-
-
-@dataclass(frozen=True)
-class EngineResult:
-    """What the engine made: int16 HU (K, J, I) on the source's grid, and how, by key (``S2LDM_phase``...)."""
-
-    hu: np.ndarray
-    provenance: dict[str, str] = field(default_factory=dict)
 
 
 class TranslationJob(Job):

@@ -12,10 +12,10 @@ from S2LDMLib.volume.files import check_output_path, write_volume
 from S2LDMLib.volume.sidecar import write_sidecar
 from S2LDMSlicerLib.errors import PanelError
 
-from ..jobs.translation_job import EngineResult
+from ..jobs.volumes import EngineResult, Snapshot
 from .dicom_database import files_of
 from .dicom_hierarchy import forget_series
-from .source_volume import SYNTHETIC, Snapshot, copy_of
+from .source_volume import SYNTHETIC, copy_of
 
 PREFIX = "S2LDM."
 SOURCE, DEVIATION = "S2LDM.source", "S2LDM.deviation"  # node references of a result

@@ -16,7 +16,7 @@ from translate_panel import add_volume, clean_scene, module, slicer, tiny
 
 from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
 from S2LDMTranslatePanel.scene.source_volume import snapshot  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import EngineResult  # isort: skip
+from S2LDMTranslatePanel.jobs.volumes import EngineResult  # isort: skip
 
 
 @pytest.fixture

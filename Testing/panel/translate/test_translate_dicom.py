@@ -27,10 +27,10 @@ from translate_panel import (
 )
 
 from S2LDMSlicerLib import dependencies  # isort: skip
-from S2LDMTranslatePanel.jobs import export_job as dicom_export  # isort: skip
+from S2LDMTranslatePanel import dicom_export  # isort: skip
 from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
 from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import EngineResult  # isort: skip
+from S2LDMTranslatePanel.jobs.volumes import EngineResult  # isort: skip
 
 PROVENANCE = {
     "description": "SYNTHETIC venous CECT by S2LDM 0.0",

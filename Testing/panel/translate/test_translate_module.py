@@ -221,7 +221,7 @@ def test_an_export_asks_for_a_file_and_says_what_was_written(
     opened: Panel, phantom: PhantomTriple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import qt
-    from S2LDMTranslatePanel.jobs.translation_job import EngineResult
+    from S2LDMTranslatePanel.jobs.volumes import EngineResult
     from S2LDMTranslatePanel.scene.result_nodes import add_result
     from S2LDMTranslatePanel.scene.source_volume import snapshot
 

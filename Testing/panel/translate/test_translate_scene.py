@@ -43,7 +43,8 @@ from S2LDMTranslatePanel.scene.result_nodes import (  # isort: skip
     source_of,
 )
 from S2LDMTranslatePanel.scene.source_volume import hardened_copy, reason_unavailable, snapshot  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import EngineResult, TranslationRequest  # isort: skip
+from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest  # isort: skip
+from S2LDMTranslatePanel.jobs.volumes import EngineResult  # isort: skip
 
 MOVED = np.array([[1, 0, 0, 7], [0, 0.8, -0.6, 0], [0, 0.6, 0.8, 3], [0, 0, 0, 1.0]])
 
