@@ -41,7 +41,7 @@ class DicomExport:
         result: a volume that this module made; its parent transform is not applied.
 
     Raises:
-        PanelError: it is none, the folder exists, or files of its source are gone.
+        PanelError: it is no result, the folder exists, or files of its source are gone.
     """
 
     def __init__(self, result: Any, request: ExportRequest) -> None:
@@ -53,7 +53,7 @@ class DicomExport:
         self._sources = source_files_of(result)
 
     def job(self, temporary: Path, start: Start = EngineProcess) -> DicomExportJob:
-        """The work; it takes a copy of the voxels now."""
+        """The job that writes the series; it takes a copy of the voxels now."""
         copy, provenance = copy_of(self._result), provenance_of(self._result)
         return DicomExportJob(copy, provenance, self._sources, self._request, temporary, start)
 

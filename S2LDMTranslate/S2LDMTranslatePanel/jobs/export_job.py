@@ -24,8 +24,8 @@ class ExportRequest:
 
     folder: becomes the series; it must not exist.
     add_to_database: add the series to Slicer's DICOM database when it is written.
-    burn_in, anonymize, patient_name, patient_id, study_description: as ``ExportOptions`` of the engine; empty for the
-        engine's own.
+    burn_in, anonymize, patient_name, patient_id, study_description: the fields of the engine's ``ExportOptions``; an
+        empty text leaves it to the engine.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class ExportRequest:
     study_description: str = ""
 
     def arguments(self, volume: Path, sources: Path | None, folder: Path) -> list[str]:
-        """Of ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
+        """The command line of ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
         words = ["to-dicom", str(volume), str(folder), "--progress", "json"]
         words += ["--source-list", str(sources)] if sources else []
         words += ["--burn-in"] if self.burn_in else []
@@ -48,7 +48,7 @@ class ExportRequest:
 
 
 class DicomExportJob(Job):
-    """The job; when it is done, ``request.folder`` holds the series."""
+    """Writes a result as a DICOM series; when it is done, ``request.folder`` holds the series."""
 
     def __init__(
         self, result: Snapshot, provenance: Mapping[str, str], sources: tuple[Path, ...], request: ExportRequest,

@@ -15,7 +15,7 @@ from .job import Job
 from .volumes import EngineResult, Snapshot
 
 DOUBT_QUESTION = "Translate it nevertheless?"
-_SPARE = 1.2  # of the disk space that the files need
+_SPARE = 1.2  # times the disk space that the files need
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TranslationRequest:
     samples: int = 1
 
     def arguments(self, source: Path, result: Path, deviation: Path) -> list[str]:
-        """Of ``s2ldm``; a model on the Hub is taken from the cache, so that nothing is fetched unasked."""
+        """The command line of ``s2ldm``; a model on the Hub is taken from the cache, so that nothing is fetched unasked."""
         words = ["translate", str(source), str(result), "--phase", self.phase, "--model", self.model, "--offline"]
         words += ["--seed", str(self.seed), "--device", self.device, "--dtype", self.precision, "--progress", "json"]
         if self.steps:
@@ -52,7 +52,7 @@ class TranslationRequest:
 
 
 class TranslationJob(Job):
-    """The job; when it is done, ``made`` holds the result and ``deviation`` the samples' spread, if asked for."""
+    """Translates a volume; when done, ``made`` holds the result and ``deviation`` the samples' spread, if asked for."""
 
     def __init__(
         self, source: Snapshot, request: TranslationRequest, temporary: Path, start: Start = EngineProcess

@@ -19,7 +19,7 @@ from .source_volume import SYNTHETIC, copy_of
 
 PREFIX = "S2LDM."
 SOURCE, DEVIATION = "S2LDM.source", "S2LDM.deviation"  # node references of a result
-SOURCE_INSTANCES = "S2LDM.sourceInstanceUIDs"  # of the DICOM series, which outlives the source's node
+SOURCE_INSTANCES = "S2LDM.sourceInstanceUIDs"  # they outlive the source's node
 KIND = "S2LDM.kind"
 RESULT_KIND, DEVIATION_KIND = "result", "deviation"
 WINDOW, LEVEL = 400.0, 0.0
@@ -128,7 +128,7 @@ def _fill(node: Any, source: Snapshot, made: EngineResult, name: str, kind: str)
 
 
 def _show_with(node: Any, window: float, level: float) -> None:
-    node.CreateDefaultDisplayNodes()  # of a result whose display was deleted
+    node.CreateDefaultDisplayNodes()  # a result's display may have been deleted
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(window, level)

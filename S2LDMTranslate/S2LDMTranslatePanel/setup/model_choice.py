@@ -20,11 +20,13 @@ class ModelFacts:
     """What the panel needs to know of a model that lies on this disk.
 
     argument: as ``s2ldm`` takes it; of a Hub model it names the very commit. folder: where it lies on this disk.
+    kind: the kind of its denoiser, on which depends what packages it needs.
     samples_differ_from: sampling steps from which on the result depends on the seed.
     """
 
     argument: str
     folder: str
+    kind: str
     phases: tuple[str, ...]
     steps: int
     samples_differ_from: int
@@ -78,6 +80,7 @@ class ModelChoice:
         return ModelFacts(
             argument=argument,
             folder=str(source.folder),
+            kind=str(found["denoiser"]["kind"]),
             phases=tuple(found["phases"]),
             steps=int(found["scheduler"]["steps"]),
             samples_differ_from=int(found["denoiser"]["samples_differ_from"]),
