@@ -5,6 +5,7 @@ Importing it skips the test file where slicer-core or Qt cannot be had.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,21 @@ VOLUME = "vtkMRMLScalarVolumeNode"
 def tiny(end: str) -> Callable[[Sequence[str]], EngineProcess]:
     """Starts the engine that ends in this way."""
     return lambda arguments: EngineProcess(arguments, [sys.executable, tiny_engine.__file__, end])
+
+
+class CopyingEngine:
+    """An engine within this process that finds no fault and gives the input back as the result."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments, self.log = arguments, ["$ s2ldm " + arguments[0]]
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        if self.arguments[0] == "translate":
+            shutil.copyfile(*self.arguments[1:3])
+        yield {}
+
+    def kill(self) -> None:
+        """There is no process to end."""
 
 
 def ijk_to_ras(image: sitk.Image) -> np.ndarray:
@@ -84,13 +100,13 @@ def count_volumes() -> int:
 
 @contextmanager
 def opened_panels() -> Iterator[Callable[..., Any]]:
-    """Opens panels over the real engine, or one that ends as it is told; without pictures."""
+    """Opens panels over the real engine, one that ends as it is told, or any other; without pictures."""
     initial, poll_ms = module.S2LDMTranslateLogic.__init__, module.POLL_MS
     panels, real = [], initial.__defaults__
     module.POLL_MS = 20
 
-    def open_panel(end: str = "") -> Any:
-        initial.__defaults__ = (tiny(end),) if end else real
+    def open_panel(engine: str | Callable[..., Any] = "") -> Any:
+        initial.__defaults__ = (tiny(engine) if isinstance(engine, str) else engine,) if engine else real
         panel = slicer_standin.open_panel(module)
         panel.ui.compareWhenDoneCheckBox.checked = False
         panels.append(panel)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from S2LDMLib.phantom.scan import PhantomTriple
-from translate_panel import add_volume, clean_scene, module, opened_panels, slicer, temporary_path
+from translate_panel import add_volume, module, slicer
 
 from S2LDMTranslatePanel.setup.model_choice import FOLDER_KIND  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("temporary")
 Panel = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path) -> Iterator[Path]:
-    with clean_scene(), temporary_path(tmp_path / "temporary") as folder:
-        yield folder
-
-
-@pytest.fixture
-def opened() -> Iterator[Panel]:
-    with opened_panels() as open_panel:
-        yield open_panel
 
 
 CONTROLS: list[tuple[str, str, Any, Any]] = [
