@@ -14,9 +14,7 @@ import pytest
 from compare_scene import (
     FOUR_UP,
     INPUT,
-    ROOT,
     SYNTHETIC,
-    add_file,
     add_pair,
     assert_grey,
     block_at,
@@ -36,8 +34,9 @@ from S2LDMLib.about import NOTICE
 from S2LDMLib.errors import InputError
 from S2LDMTranslatePanel.compare.compare_layout import LAYOUTS
 from S2LDMTranslatePanel.compare.compare_view import CompareView
+from shared_data import SHARED_DATA, real
+from translate_panel import add_volume
 
-PAIRS = ROOT.parent / "shared" / "data" / "pairs"
 SESSION = "HCC_005_19990123"
 Pair = tuple[Any, Any]
 
@@ -244,11 +243,9 @@ def test_a_screenshot_that_cannot_be_made_says_why(view: CompareView, pair: Pair
 
 
 def test_a_real_arterial_phase_is_compared_with_its_ncct(view: CompareView, tmp_path: Path) -> None:
-    if not PAIRS.exists():
-        pytest.skip(f"real data is absent: {PAIRS}")
-    ncct, arterial = (add_file(PAIRS / SESSION / f"{name}.nii.gz", name) for name in ("ncct", "arterial"))
+    ncct, arterial = (add_volume(real(f"pairs/{SESSION}/{name}"), name) for name in ("ncct", "arterial"))
     view.show(ncct, arterial)
-    aorta = json.loads((PAIRS / "rois.json").read_text())[SESSION]["aorta"][0]
+    aorta = json.loads((SHARED_DATA / "pairs" / "rois.json").read_text())[SESSION]["aorta"][0]
     place = np.array(aorta["center_lps_mm"]) * (-1, -1, 1)
     for name in (INPUT, SYNTHETIC):
         widget(name).sliceView().resize(640, 560)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +14,7 @@ from hub_samples import files_of
 from hub_server import HubServer
 from panel_waiting import is_called, pass_the_time
 from S2LDMLib.phantom.scan import PhantomTriple
-from translate_panel import JobStatus, add_bent_transform, add_volume, count_volumes, module, run_to_end, slicer
+from translate_panel import JobStatus, add_bent_transform, add_volume, count_volumes, run_to_end, slicer
 
 from S2LDMTranslatePanel.scene import sample_data  # isort: skip
 from S2LDMTranslatePanel.setup.model_choice import HUB_KIND  # isort: skip
@@ -234,37 +231,6 @@ def test_the_sample_is_registered_and_made_without_a_network(
     node = SampleData.SampleDataLogic.click("S2LDM", "S2LDM phantom NCCT")
     assert made == [0] and node.GetName() == "S2LDM phantom NCCT"
     assert node.GetOrigin() == pytest.approx((-phantom.ncct.GetOrigin()[0], -phantom.ncct.GetOrigin()[1], -27.5))
-
-
-WITHOUT_PACKAGES = """
-import importlib.abc, sys
-class Missing(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "monai", "huggingface_hub", "safetensors", "PIL", "einops", "httpx2"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Missing())
-import numpy as np, slicer_standin
-from pathlib import Path
-slicer = slicer_standin.start()
-module = slicer_standin.load_module(Path(sys.argv[1]), "S2LDMTranslate")
-panel = slicer_standin.open_panel(module)
-slicer.util.addVolumeFromArray(np.zeros((8, 16, 16), np.int16), name="CT")
-assert panel.ui.statusLabel.text == "Ready." and panel.ui.arterialButton.enabled, panel.ui.statusLabel.text
-panel.ui.modelKindComboBox.currentText = module.HUB_KIND
-panel.ui.modelRepositoryLineEdit.text = "lab/model"
-assert panel.ui.statusLabel.text.endswith("Press Download."), panel.ui.statusLabel.text
-panel.cleanup()
-"""
-
-
-def test_the_panel_opens_in_a_slicer_that_has_none_of_the_packages() -> None:
-    script = Path(module.__file__ or "")
-    paths = os.pathsep.join([str(script.parent), str(Path(__file__).parents[2])])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_PACKAGES, str(script)], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_what_the_module_says_of_itself() -> None:
