@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from panel_translate import matrix_of, slicer, vtk
 from slicer_standin.views import why_no_rendering
-from translate_panel import matrix_of, slicer, vtk
 
 if reason := why_no_rendering():
     pytest.skip(reason, allow_module_level=True)

@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Path]:
     """A run folder that does not exist yet."""
-    from trainer_panel import ended_afterwards
+    from panel_trainer import ended_afterwards
 
     with ended_afterwards(tmp_path / "run") as folder:
         yield folder
@@ -21,6 +21,6 @@ def run(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def plan(tmp_path: Path) -> Callable[..., Path]:
     """Says how the tiny training goes; returns its data folder."""
-    from trainer_panel import make_plan
+    from panel_trainer import make_plan
 
     return partial(make_plan, tmp_path / "prepared")

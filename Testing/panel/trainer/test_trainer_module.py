@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer_standin
-from panel_waiting import is_called, pass_the_time, wait_for
-from trainer_panel import (
+from panel_trainer import (
     RunStatus,
     columns,
     count_nodes,
@@ -27,6 +26,7 @@ from trainer_panel import (
     trainer,
     write,
 )
+from panel_waiting import is_called, pass_the_time, wait_for
 
 Plan = Callable[..., Path]
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_training
+from panel_trainer import PATHS, RunStatus, columns, count_nodes, launch_tiny, run_status, slicer, step, trainer, write
 from panel_waiting import wait_for
-from trainer_panel import PATHS, RunStatus, columns, count_nodes, launch_tiny, run_status, slicer, step, trainer, write
 
 Plan = Callable[..., Path]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import tiny_training
+from panel_trainer import PATHS, SCRIPT
 from panel_waiting import wait_for
-from trainer_panel import PATHS, SCRIPT
 
 
 def as_script(*arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture
 def temporary(tmp_path: Path) -> Iterator[Path]:
     """Slicer's temporary folder, and an empty scene."""
-    from translate_panel import clean_scene, temporary_path
+    from panel_translate import clean_scene, temporary_path
 
     with clean_scene(), temporary_path(tmp_path / "temporary") as folder:
         yield folder
@@ -21,7 +21,7 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def opened(temporary: Path) -> Iterator[Callable[..., Any]]:
     """Opens panels over the real engine, or over the tiny one with an end."""
-    from translate_panel import opened_panels
+    from panel_translate import opened_panels
 
     with opened_panels() as open_panel:
         yield open_panel

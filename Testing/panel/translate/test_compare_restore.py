@@ -29,13 +29,13 @@ from compare_scene import (
     slicer,
     widget,
 )
+from panel_translate import add_volume
 from PIL import Image
 from S2LDMLib.about import NOTICE
 from S2LDMLib.errors import InputError
 from S2LDMTranslatePanel.compare.compare_layout import LAYOUTS
 from S2LDMTranslatePanel.compare.compare_view import CompareView
 from shared_data import SHARED_DATA, real
-from translate_panel import add_volume
 
 SESSION = "HCC_005_19990123"
 Pair = tuple[Any, Any]

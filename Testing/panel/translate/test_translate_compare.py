@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from compare_scene import FOUR_UP, INPUT, SYNTHETIC, composite
+from panel_translate import CopyingEngine, add_volume, module, run_to_end, slicer
 from PIL import Image
 from S2LDMLib.phantom.scan import PhantomTriple
-from translate_panel import CopyingEngine, add_volume, module, run_to_end, slicer
-
-from S2LDMTranslatePanel.jobs.volumes import EngineResult  # isort: skip
-from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
-from S2LDMTranslatePanel.scene.source_volume import snapshot  # isort: skip
+from S2LDMTranslatePanel.jobs.volumes import EngineResult
+from S2LDMTranslatePanel.scene.result_nodes import add_result
+from S2LDMTranslatePanel.scene.source_volume import snapshot
 
 
 @pytest.fixture

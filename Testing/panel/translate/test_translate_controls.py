@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from panel_translate import add_volume, module, slicer
 from S2LDMLib.model.config import PAPER
 from S2LDMLib.phantom.scan import PhantomTriple
-from translate_panel import add_volume, module, slicer
-
-from S2LDMSlicerLib import dependencies  # isort: skip
-from S2LDMTranslatePanel.setup.model_choice import FOLDER_KIND, ModelChoice  # isort: skip
+from S2LDMSlicerLib import dependencies
+from S2LDMTranslatePanel.setup.model_choice import FOLDER_KIND, ModelChoice
 
 pytestmark = pytest.mark.usefixtures("temporary")
 Panel = Callable[..., Any]

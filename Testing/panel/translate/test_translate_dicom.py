@@ -12,15 +12,14 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_maker import ct_array, ct_image, write_series
+from panel_translate import add_volume, ijk_to_ras, matrix_of, run_to_end, slicer
 from panel_waiting import pass_the_time, wait_for
 from S2LDMLib.dicom.reading.series import find_series
-from translate_panel import add_volume, ijk_to_ras, matrix_of, run_to_end, slicer
-
-from S2LDMSlicerLib import dependencies  # isort: skip
-from S2LDMTranslatePanel import dicom_export  # isort: skip
-from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
-from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable  # isort: skip
-from S2LDMTranslatePanel.jobs.volumes import EngineResult  # isort: skip
+from S2LDMSlicerLib import dependencies
+from S2LDMTranslatePanel import dicom_export
+from S2LDMTranslatePanel.jobs.volumes import EngineResult
+from S2LDMTranslatePanel.scene.result_nodes import add_result
+from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable
 
 PROVENANCE = {
     "description": "SYNTHETIC venous CECT by S2LDM 0.0",

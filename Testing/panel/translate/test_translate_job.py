@@ -13,10 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from body_part_maker import legs
-from panel_waiting import wait_for
-from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
-from S2LDMLib.pipeline import S2LDMPipeline
-from translate_panel import (
+from panel_translate import (
     EngineProcess,
     JobStatus,
     Translator,
@@ -28,10 +25,11 @@ from translate_panel import (
     slicer,
     tiny,
 )
-
-from S2LDMSlicerLib.errors import PanelError  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest  # isort: skip
-
+from panel_waiting import wait_for
+from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
+from S2LDMLib.pipeline import S2LDMPipeline
+from S2LDMSlicerLib.errors import PanelError
+from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest
 
 pytestmark = pytest.mark.usefixtures("temporary")
 

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from hub_samples import files_of
 from hub_server import HubServer
+from panel_translate import JobStatus, add_bent_transform, add_volume, count_volumes, run_to_end, slicer
 from panel_waiting import is_called, pass_the_time
 from S2LDMLib.phantom.scan import PhantomTriple
-from translate_panel import JobStatus, add_bent_transform, add_volume, count_volumes, run_to_end, slicer
-
-from S2LDMTranslatePanel.scene import sample_data  # isort: skip
-from S2LDMTranslatePanel.setup.model_choice import HUB_KIND  # isort: skip
+from S2LDMTranslatePanel.scene import sample_data
+from S2LDMTranslatePanel.setup.model_choice import HUB_KIND
 
 pytestmark = pytest.mark.usefixtures("temporary")
 Panel = Callable[..., Any]
