@@ -28,6 +28,14 @@ def opened(temporary: Path) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
+def with_ct(opened: Callable[..., Any], phantom: Any) -> Callable[..., Any]:
+    """Does the same over a scene with one CT, which the panel then chooses."""
+    from panel_translate import add_volume
+
+    return lambda engine="": add_volume(phantom.ncct) and opened(engine)
+
+
+@pytest.fixture
 def errors(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What slicer.util.errorDisplay was asked to show: text and details."""
     import slicer

@@ -20,7 +20,9 @@ from S2LDMTranslatePanel.scene.source_volume import snapshot
 @pytest.fixture
 def panel(opened: Callable[..., Any]) -> Any:
     slicer.app.layoutManager().setLayout(FOUR_UP)
-    return opened(CopyingEngine)
+    made = opened(CopyingEngine)
+    made.ui.compareWhenDoneCheckBox.checked = True
+    return made
 
 
 def show(panel: Any, result: Any) -> None:

@@ -133,9 +133,8 @@ def test_a_phase_that_the_model_lacks_cannot_be_started(
     assert panel.ui.statusLabel.text == "Ready." and panel.ui.modelLabel.text.startswith("venous; ")
 
 
-def test_a_model_folder_that_is_wrong_is_named(opened: Panel, phantom: PhantomTriple, tmp_path: Path) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("nothing")
+def test_a_model_folder_that_is_wrong_is_named(with_ct: Panel, tmp_path: Path) -> None:
+    panel = with_ct("nothing")
     panel.ui.modelKindComboBox.currentText = FOLDER_KIND
     for folder, message in ((tmp_path / "absent", "There is no folder"), (tmp_path, "has no config.json")):
         panel.ui.modelFolderPathLineEdit.currentPath = str(folder)
@@ -143,9 +142,8 @@ def test_a_model_folder_that_is_wrong_is_named(opened: Panel, phantom: PhantomTr
         assert panel.ui.modelLabel.text == panel.ui.statusLabel.text
 
 
-def test_seed_and_samples_wait_for_steps_that_make_them_matter(opened: Panel, phantom: PhantomTriple) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("nothing")
+def test_seed_and_samples_wait_for_steps_that_make_them_matter(with_ct: Panel) -> None:
+    panel = with_ct("nothing")
     assert not panel.ui.seedSpinBox.enabled and not panel.ui.samplesSpinBox.enabled
     assert "same result for every seed" in panel.ui.samplesSpinBox.toolTip
     panel.ui.stepsSpinBox.value = 2
@@ -170,9 +168,8 @@ def test_only_a_model_of_the_paper_asks_for_what_it_needs(
     assert "are not installed" in errors.pop()[0] and not panel.logic.translator.is_running
 
 
-def test_samples_without_spread_are_not_asked_for(opened: Panel, phantom: PhantomTriple) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("hang")
+def test_samples_without_spread_are_not_asked_for(with_ct: Panel) -> None:
+    panel = with_ct("hang")
     panel.ui.samplesSpinBox.value = 5
     panel.ui.arterialButton.click()
     assert panel.logic.translator.job.request.samples == 1

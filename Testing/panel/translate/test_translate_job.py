@@ -8,6 +8,7 @@ import signal
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,11 @@ def small_request(model: Path, **changes: object) -> TranslationRequest:
     )
 
 
+@pytest.fixture
+def ct(temporary: Path, phantom: PhantomTriple) -> Any:
+    return add_volume(phantom.ncct)
+
+
 class Processes(list[EngineProcess]):
     """Starts the real engine, and keeps what was started."""
 
@@ -57,11 +63,11 @@ def ended(pid: int) -> bool:
 
 
 def test_cancelling_the_real_engine_ends_it_at_once_and_leaves_nothing(
-    phantom: PhantomTriple, small_model: Path, temporary: Path
+    ct: Any, small_model: Path, temporary: Path
 ) -> None:
     processes = Processes()
     translator = Translator(processes)
-    translator.start(add_volume(phantom.ncct), small_request(small_model, steps=1000))
+    translator.start(ct, small_request(small_model, steps=1000))
     wait_for(lambda: translator.update().stage == "translate")
     folder = next(temporary.iterdir())
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and [file.name for file in folder.iterdir()] == ["input.nrrd"]
@@ -72,9 +78,9 @@ def test_cancelling_the_real_engine_ends_it_at_once_and_leaves_nothing(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
-def test_cancelling_ends_the_children_of_the_engine_too(phantom: PhantomTriple, temporary: Path) -> None:
+def test_cancelling_ends_the_children_of_the_engine_too(ct: Any, temporary: Path) -> None:
     translator = Translator(tiny("hang"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     wait_for(lambda: [file for file in temporary.rglob("pids") if len(file.read_text().split()) == 2])
     pids = [int(word) for word in next(temporary.rglob("pids")).read_text().split()]
     assert not any(map(ended, pids))
@@ -83,10 +89,10 @@ def test_cancelling_ends_the_children_of_the_engine_too(phantom: PhantomTriple, 
     wait_for(lambda: all(map(ended, pids)))
 
 
-def test_cancelling_before_the_engine_runs_starts_none(phantom: PhantomTriple, temporary: Path) -> None:
+def test_cancelling_before_the_engine_runs_starts_none(ct: Any, temporary: Path) -> None:
     started = []
     translator = Translator(lambda arguments: started.append(arguments) or tiny("nothing")(arguments))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     translator.cancel()
     assert translator.job.wait(10) and len(started) <= 1
     assert translator.update().status is JobStatus.CANCELLED and list(temporary.iterdir()) == []
@@ -102,11 +108,9 @@ def test_cancelling_before_the_engine_runs_starts_none(phantom: PhantomTriple, t
         ("refused", "is constant"),
     ],
 )
-def test_a_failure_is_one_clear_message_and_a_log(
-    phantom: PhantomTriple, temporary: Path, end: str, message: str
-) -> None:
+def test_a_failure_is_one_clear_message_and_a_log(ct: Any, temporary: Path, end: str, message: str) -> None:
     translator = Translator(tiny(end))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     state = finish(translator)
     assert state.status is JobStatus.FAILED and message in state.message
     assert "$ s2ldm check" in translator.log()
@@ -115,27 +119,27 @@ def test_a_failure_is_one_clear_message_and_a_log(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills as Linux does when memory runs out")
-def test_an_engine_that_the_system_kills_says_memory(phantom: PhantomTriple, small_model: Path) -> None:
+def test_an_engine_that_the_system_kills_says_memory(ct: Any, small_model: Path) -> None:
     processes = Processes()
     translator = Translator(processes)
-    translator.start(add_volume(phantom.ncct), small_request(small_model, steps=1000))
+    translator.start(ct, small_request(small_model, steps=1000))
     wait_for(lambda: translator.update().stage == "translate")
     os.kill(processes[-1].pid, signal.SIGKILL)
     state = finish(translator)
     assert state.status is JobStatus.FAILED and "memory ran out" in state.message
 
 
-def test_a_second_job_is_refused_while_one_runs(phantom: PhantomTriple) -> None:
-    translator, volume = Translator(tiny("hang")), add_volume(phantom.ncct)
-    translator.start(volume, TranslationRequest("arterial"))
+def test_a_second_job_is_refused_while_one_runs(ct: Any) -> None:
+    translator = Translator(tiny("hang"))
+    translator.start(ct, TranslationRequest("arterial"))
     for again in (
-        lambda: translator.start(volume, TranslationRequest("venous")),
+        lambda: translator.start(ct, TranslationRequest("venous")),
         lambda: translator.download("lab/model"),
     ):
         with pytest.raises(PanelError, match="Another job is still running"):
             again()
     translator.cancel()
-    translator.start(volume, TranslationRequest("venous"))
+    translator.start(ct, TranslationRequest("venous"))
     translator.cancel()
 
 
@@ -159,9 +163,9 @@ def test_what_is_no_abdomen_is_asked_about_too() -> None:
     assert finish(translator).status is JobStatus.CANCELLED
 
 
-def test_an_enhanced_volume_is_translated_if_that_is_wanted(phantom: PhantomTriple) -> None:
+def test_an_enhanced_volume_is_translated_if_that_is_wanted(ct: Any) -> None:
     translator = Translator(tiny("enhanced"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("venous"))
+    translator.start(ct, TranslationRequest("venous"))
     wait_for(lambda: is_asking(translator))
     translator.answer(True)
     finish(translator)
@@ -169,21 +173,21 @@ def test_an_enhanced_volume_is_translated_if_that_is_wanted(phantom: PhantomTrip
 
 
 def test_a_full_disk_is_told_before_anything_is_written(
-    phantom: PhantomTriple, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    ct: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(temporary)._replace(free=1 << 18)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     translator = Translator(tiny("nothing"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     state = finish(translator)
     assert state.status is JobStatus.FAILED and f"The disk of {temporary} is full: 1 MB are needed" in state.message
     assert translator.log() == "" and list(temporary.iterdir()) == []
 
 
-def test_a_temporary_folder_that_is_gone_is_named(phantom: PhantomTriple, temporary: Path) -> None:
+def test_a_temporary_folder_that_is_gone_is_named(ct: Any, temporary: Path) -> None:
     slicer.app.temporaryPath = str(temporary / "gone")
     translator = Translator(tiny("nothing"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     assert "gone cannot be written to" in finish(translator).message
 
 
@@ -204,8 +208,7 @@ def test_samples_give_a_second_volume_with_their_spread(
     assert values.max() > 2 and np.abs(values - np.std(both, axis=0, ddof=1)).max() < 1.5
 
 
-def test_a_volume_under_a_bent_transform_is_refused(phantom: PhantomTriple) -> None:
-    volume = add_volume(phantom.ncct)
-    volume.SetAndObserveTransformNodeID(add_bent_transform().GetID())
+def test_a_volume_under_a_bent_transform_is_refused(ct: Any) -> None:
+    ct.SetAndObserveTransformNodeID(add_bent_transform().GetID())
     with pytest.raises(PanelError, match="lies under a non-linear transform"):
-        Translator(tiny("nothing")).start(volume, TranslationRequest("arterial"))
+        Translator(tiny("nothing")).start(ct, TranslationRequest("arterial"))

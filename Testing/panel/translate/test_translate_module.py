@@ -23,9 +23,8 @@ Panel = Callable[..., Any]
 Errors = list[tuple[str, str]]
 
 
-def test_cancel_ends_the_job_and_leaves_nothing(opened: Panel, phantom: PhantomTriple, temporary: Path) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("hang")
+def test_cancel_ends_the_job_and_leaves_nothing(with_ct: Panel, temporary: Path) -> None:
+    panel = with_ct("hang")
     panel.ui.venousButton.click()
     pass_the_time(lambda: panel.ui.progressBar.value == 25)
     assert panel.ui.statusLabel.text == "Encoding... about 30 s left"
@@ -36,11 +35,8 @@ def test_cancel_ends_the_job_and_leaves_nothing(opened: Panel, phantom: PhantomT
     assert panel.ui.venousButton.enabled and count_volumes() == 1 and list(temporary.iterdir()) == []
 
 
-def test_a_failure_is_shown_with_its_log_and_never_called_done(
-    opened: Panel, phantom: PhantomTriple, errors: Errors
-) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("crash")
+def test_a_failure_is_shown_with_its_log_and_never_called_done(with_ct: Panel, errors: Errors) -> None:
+    panel = with_ct("crash")
     panel.ui.venousButton.click()
     run_to_end(panel)
     ((message, details),) = errors
@@ -50,9 +46,8 @@ def test_a_failure_is_shown_with_its_log_and_never_called_done(
     assert panel.ui.venousButton.enabled and count_volumes() == 1
 
 
-def test_a_second_click_starts_no_second_process(opened: Panel, phantom: PhantomTriple) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("hang")
+def test_a_second_click_starts_no_second_process(with_ct: Panel) -> None:
+    panel = with_ct("hang")
     panel.ui.venousButton.click()
     job = panel.logic.translator.job
     panel.ui.venousButton.click()
@@ -60,9 +55,8 @@ def test_a_second_click_starts_no_second_process(opened: Panel, phantom: Phantom
     assert panel.logic.translator.job is job and "A job is running" in panel.ui.arterialButton.toolTip
 
 
-def test_closing_the_scene_in_mid_run_ends_the_run(opened: Panel, phantom: PhantomTriple, temporary: Path) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("hang")
+def test_closing_the_scene_in_mid_run_ends_the_run(with_ct: Panel, temporary: Path) -> None:
+    panel = with_ct("hang")
     panel.ui.venousButton.click()
     pass_the_time(lambda: panel.ui.progressBar.value == 25)
     slicer.mrmlScene.Clear(0)
@@ -71,9 +65,8 @@ def test_closing_the_scene_in_mid_run_ends_the_run(opened: Panel, phantom: Phant
     assert count_volumes() == 0 and not panel.ui.venousButton.enabled
 
 
-def test_closing_the_module_in_mid_run_ends_the_run(opened: Panel, phantom: PhantomTriple, temporary: Path) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("hang")
+def test_closing_the_module_in_mid_run_ends_the_run(with_ct: Panel, temporary: Path) -> None:
+    panel = with_ct("hang")
     panel.ui.venousButton.click()
     pass_the_time(lambda: panel.ui.progressBar.value == 25)
     panel.cleanup()
@@ -81,9 +74,8 @@ def test_closing_the_module_in_mid_run_ends_the_run(opened: Panel, phantom: Phan
     assert not is_called(panel.logic.translator, "update")
 
 
-def test_a_run_goes_on_while_another_module_is_open(opened: Panel, phantom: PhantomTriple) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("silent")
+def test_a_run_goes_on_while_another_module_is_open(with_ct: Panel) -> None:
+    panel = with_ct("silent")
     panel.ui.venousButton.click()
     panel.exit()
     run_to_end(panel)
@@ -92,11 +84,8 @@ def test_a_run_goes_on_while_another_module_is_open(opened: Panel, phantom: Phan
     assert panel.ui.venousButton.enabled
 
 
-def test_a_parameter_that_changes_just_when_the_job_ends_loses_nothing(
-    opened: Panel, phantom: PhantomTriple, errors: Errors
-) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("silent")
+def test_a_parameter_that_changes_just_when_the_job_ends_loses_nothing(with_ct: Panel, errors: Errors) -> None:
+    panel = with_ct("silent")
     panel.ui.venousButton.click()
     assert panel.logic.translator.job.wait(30)
     panel.ui.blendSlider.value = 50
@@ -131,11 +120,8 @@ def test_a_bent_volume_is_translated_as_a_hardened_copy_if_that_is_wanted(
     assert panel.logic.translator.is_running and volume.GetTransformNodeID()
 
 
-def test_a_question_is_asked_once_and_no_ends_the_job(
-    opened: Panel, phantom: PhantomTriple, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_volume(phantom.ncct)
-    panel, questions = opened("enhanced"), []
+def test_a_question_is_asked_once_and_no_ends_the_job(with_ct: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel, questions = with_ct("enhanced"), []
 
     def ask(text: str, title: str) -> bool:
         questions.append(text)
@@ -152,7 +138,7 @@ def test_a_question_is_asked_once_and_no_ends_the_job(
 
 
 def test_a_model_of_the_hub_is_fetched_on_request_and_then_used_offline(
-    opened: Panel, phantom: PhantomTriple, small_model: Path, server: HubServer, monkeypatch: pytest.MonkeyPatch
+    with_ct: Panel, small_model: Path, server: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine's process talks to the test Hub, and the panel looks into the same cache."""
     from huggingface_hub import constants
@@ -163,8 +149,7 @@ def test_a_model_of_the_hub_is_fetched_on_request_and_then_used_offline(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     questions: list[str] = []
     monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, title: questions.append(text) or True)
-    add_volume(phantom.ncct)
-    panel = opened()
+    panel = with_ct()
     panel.ui.modelKindComboBox.currentText = HUB_KIND
     assert "is no repository" in panel.ui.statusLabel.text
     panel.ui.modelRepositoryLineEdit.text = "lab/model"

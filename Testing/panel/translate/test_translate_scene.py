@@ -36,13 +36,7 @@ from S2LDMSlicerLib.errors import PanelError
 from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest
 from S2LDMTranslatePanel.jobs.volumes import EngineResult
 from S2LDMTranslatePanel.scene.region_box import region_of
-from S2LDMTranslatePanel.scene.result_nodes import (
-    add_deviation,
-    add_result,
-    export_result,
-    provenance_of,
-    source_of,
-)
+from S2LDMTranslatePanel.scene.result_nodes import add_deviation, add_result, export_result, provenance_of, source_of
 from S2LDMTranslatePanel.scene.source_volume import hardened_copy, reason_unavailable, snapshot
 
 MOVED = np.array([[1, 0, 0, 7], [0, 0.8, -0.6, 0], [0, 0.6, 0.8, 3], [0, 0, 0, 1.0]])
