@@ -229,7 +229,7 @@ def remainingText(seconds: float | None) -> str:
 
 
 class S2LDMTrainerLogic(ScriptedLoadableModuleLogic):
-    """One run folder and its loss curves, without Qt."""
+    """Watches and steers one run folder and its loss curves, without Qt."""
 
     def __init__(self, launch: Launcher = launch_detached) -> None:
         ScriptedLoadableModuleLogic.__init__(self)

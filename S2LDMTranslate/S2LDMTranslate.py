@@ -320,7 +320,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
-    """From the parameters to jobs, without Qt."""
+    """Makes jobs of the parameters, without Qt."""
 
     def __init__(self, start: Start = EngineProcess) -> None:
         ScriptedLoadableModuleLogic.__init__(self)

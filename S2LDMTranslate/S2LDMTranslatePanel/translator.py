@@ -1,4 +1,4 @@
-"""The one job that runs, and what becomes of it in the scene; no Qt."""
+"""The one job that runs, and what becomes of it in the scene, without Qt."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Translator:
 
     @property
     def state(self) -> JobState | None:
-        """Where the job stands, and nothing else happens. None before the first job."""
+        """Where the job stands, None before the first one; asking for it changes nothing."""
         return self.job.state if self.job else None
 
     def start(self, volume: Any, request: TranslationRequest, replaced: Any = None) -> None:

@@ -25,7 +25,7 @@ class Snapshot:
     instance_uids: str = ""
 
     def image(self) -> sitk.Image:
-        """The same volume for the engine, in LPS."""
+        """Give the same volume as the engine reads it, in LPS."""
         axes = _RAS_TO_LPS @ self.ijk_to_ras[:3, :3]
         spacing = np.linalg.norm(axes, axis=0)
         image = sitk.GetImageFromArray(self.hu)

@@ -1,4 +1,4 @@
-"""From the engine's result to nodes of the scene, and back to files outside it."""
+"""Results in the scene: how the engine's result becomes nodes, and how a node becomes files."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _show_with(node: Any, window: float, level: float) -> None:
 
 
 def _file_under_study(node: Any, original: Any) -> None:
-    """Where the input lies in the subject hierarchy, there the result goes."""
+    """Put the result where the input lies in the subject hierarchy."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     beside = hierarchy.GetItemByDataNode(original) if original else 0
     parent = hierarchy.GetItemParent(beside) if beside else hierarchy.GetSceneItemID()

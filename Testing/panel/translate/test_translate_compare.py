@@ -128,5 +128,6 @@ def test_the_selftest_for_a_real_slicer_passes_as_far_as_it_can_here(panel: Any,
     import slicer_selftest
 
     panel.logic.translator = module.Translator()  # the real engine
-    assert slicer_selftest.SelfTest(panel, tmp_path).run(slicer_selftest.OUTSIDE) == 0
-    assert {file.name for file in tmp_path.iterdir()} == {"compare.png", "dicom", "difference.png", "report.json"}
+    folder = tmp_path / "selftest"
+    assert slicer_selftest.SelfTest(panel, folder).run(slicer_selftest.OUTSIDE) == 0
+    assert {file.name for file in folder.iterdir()} == {"compare.png", "dicom", "difference.png", "report.json"}
