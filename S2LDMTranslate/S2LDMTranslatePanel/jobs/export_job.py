@@ -37,7 +37,7 @@ class ExportRequest:
     study_description: str = ""
 
     def arguments(self, volume: Path, sources: Path | None, folder: Path) -> list[str]:
-        """The command line of ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
+        """The words after ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
         words = ["to-dicom", str(volume), str(folder), "--progress", "json"]
         words += ["--source-list", str(sources)] if sources else []
         words += ["--burn-in"] if self.burn_in else []

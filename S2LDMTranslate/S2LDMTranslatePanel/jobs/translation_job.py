@@ -37,7 +37,7 @@ class TranslationRequest:
     samples: int = 1
 
     def arguments(self, source: Path, result: Path, deviation: Path) -> list[str]:
-        """The command line of ``s2ldm``; a model on the Hub is taken from the cache, so that nothing is fetched unasked."""
+        """The words after ``s2ldm``; a model on the Hub is taken from the cache, so that nothing is fetched unasked."""
         words = ["translate", str(source), str(result), "--phase", self.phase, "--model", self.model, "--offline"]
         words += ["--seed", str(self.seed), "--device", self.device, "--dtype", self.precision, "--progress", "json"]
         if self.steps:
