@@ -25,7 +25,7 @@ LOWEST ?=
 
 .PHONY: demo test test-engine test-slow test-integration lint package lowest libraries benchmark model clean
 
-$(READY): pyproject.toml $(wildcard */Resources/Requirements/*.txt)
+$(READY): pyproject.toml setup.py Testing/requirements.txt $(wildcard */Resources/Requirements/*.txt)
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) $(TORCH)
