@@ -18,8 +18,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..volume.grid import lps_axes
 from .body_part import LARGEST_ELSEWHERE_MM, SMALLEST_PART, BodyPart, body_part
-from .coarse_scan import CELL_MM, LONG_CELL_MM, CoarseScan, coarse_scan, lps_axes
+from .coarse_scan import CELL_MM, LONG_CELL_MM, CoarseScan, coarse_scan
 from .contrast import ENHANCED_LENGTH_MM, length_limit, vessel_length
 from .input_report import InputReport, Score
 from .noise import NOISE_LIMIT_HU, noise_for_model, noise_of_scan

@@ -32,7 +32,8 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from .coarse_scan import CoarseScan, lps_axes
+from ..volume.grid import lps_axes
+from .coarse_scan import CoarseScan
 
 NOISE_LIMIT_HU = 15.0  # as read
 

@@ -15,7 +15,7 @@ AIR_HU, TABLE_HU = -1000.0, 100.0
 
 
 class Patient:
-    """Geometry, densities and textures of one seed; it lives in the model frame of ``phantom_anatomy``."""
+    """Geometry, densities and textures of one seed; it lives in the model frame of :mod:`S2LDMLib.phantom.torso`."""
 
     def __init__(self, seed: int, oral_contrast: bool | None) -> None:
         rng = np.random.default_rng([seed, 1])

@@ -73,9 +73,8 @@ class Torso:
         """Radial distance to a superellipse; the waist narrows and the belly bulges with z."""
         x, y, z = points
         a = self.half_width + grow_x - self.waist * np.exp(-(((z + 70) / 45) ** 2)) - 10 * ramp(z, 60, 170)
-        b = self.half_depth + grow_y
         x, y = np.abs(x), y - self.middle(z)
-        b = b + np.where(y < 0, self.belly * ramp(-z, -60, 60), 0)
+        b = self.half_depth + grow_y + np.where(y < 0, self.belly * ramp(-z, -60, 60), 0)
         radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
         f = ((x / a) ** 2.2 + (np.abs(y) / b) ** 2.2) ** np.float32(1 / 2.2)
         return radius * (1 - 1 / np.maximum(f, 1e-3))
@@ -140,7 +139,7 @@ class Torso:
 
 def spine_y(z: Array | float) -> Array:
     """y of the middle of the vertebral bodies at height z."""
-    return np.interp(z, VERTEBRAE[:, 0], VERTEBRAE[:, 1]).astype(np.float32)
+    return np.asarray(np.interp(z, VERTEBRAE[:, 0], VERTEBRAE[:, 1]), np.float32)
 
 
 def vertebral_body(points: Points) -> tuple[Array, Array]:

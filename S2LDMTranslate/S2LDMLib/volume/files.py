@@ -25,14 +25,14 @@ _CHUNK = 1 << 20
 
 
 def read_file(path: Path) -> sitk.Image:
-    """Reads a volume from one file of ``INPUT_SUFFIXES``.
+    """Read a volume from one file of ``INPUT_SUFFIXES``.
 
     Returns:
         3D scalar image with the file's own geometry and voxel type. Whether its values are HU is for
         :func:`S2LDMLib.guard.input_checks.check_input` to judge.
 
     Raises:
-        InputError: damaged, truncated, of an unknown format, not 3D, more than one value a voxel.
+        InputError: the file is damaged, truncated, of an unknown format, not 3D, or holds several values a voxel.
     """
     suffix = suffix_of(path, INPUT_SUFFIXES)
     if suffix is None:
@@ -47,7 +47,7 @@ def read_file(path: Path) -> sitk.Image:
 def write_volume(
     image: sitk.Image, path: str | Path, overwrite: bool = False, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes a volume as compressed int16, all or nothing; the same volume gives the same bytes every time.
+    """Write a volume as compressed int16, all or nothing; the same volume gives the same bytes every time.
 
     Args:
         image: 3D scalar image in HU; rounded and clipped to int16.
@@ -62,8 +62,7 @@ def write_volume(
     """
     path = Path(path)
     check_output_path(path, overwrite)
-    suffix = suffix_of(path, OUTPUT_SUFFIXES)
-    labelled = _labelled(to_int16(image), suffix, metadata or {})
+    labelled = _labelled(to_int16(image), path.name.lower().endswith(".nii.gz"), metadata or {})
     try:
         with atomic_write(path) as partial, quiet_itk():
             sitk.WriteImage(labelled, str(partial), useCompression=True)
@@ -72,10 +71,11 @@ def write_volume(
 
 
 def check_output_path(path: str | Path, overwrite: bool, suffixes: Sequence[str] = OUTPUT_SUFFIXES) -> None:
-    """Fails now rather than after minutes of computing.
+    """Refuse an output file now rather than after minutes of computing.
 
     Raises:
-        InputError: unknown suffix, existing file without ``overwrite``, folder missing or not writable.
+        InputError: the suffix is unknown, the file exists and there is no ``overwrite``, or its folder is missing or
+            not writable.
     """
     path = Path(path)
     if path.is_dir():
@@ -140,7 +140,7 @@ def _check_nifti_complete(path: Path) -> None:
 
 
 def _nifti_bytes(head: bytes, path: Path) -> int | None:
-    """Size of a single-file NIfTI-1 by its header, None where it is none."""
+    """How many bytes a single-file NIfTI-1 needs by its header; None where the header is none of a NIfTI-1."""
     if head[4:7] == b"n+2":
         raise InputError(f"{path} is NIfTI-2, which ITK does not read. Save the volume as NIfTI-1 or .nrrd.")
     for order in "<>":
@@ -152,13 +152,13 @@ def _nifti_bytes(head: bytes, path: Path) -> int | None:
     return None
 
 
-def _labelled(image: sitk.Image, suffix: str, metadata: Mapping[str, str]) -> sitk.Image:
+def _labelled(image: sitk.Image, is_nifti: bool, metadata: Mapping[str, str]) -> sitk.Image:
     # A new image: sitk.Image(image) shares its entries with the original, and erasing one erases both.
     result = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image))
     result.CopyInformation(image)
     for key, value in metadata.items():
         line = " ".join(value.encode("ascii", "replace").decode().split())
-        if suffix != ".nii.gz":
+        if not is_nifti:
             result.SetMetaData(key, line)
         elif key == DESCRIPTION:
             result.SetMetaData("ITK_FileNotes", line[:_DESCRIP_BYTES])

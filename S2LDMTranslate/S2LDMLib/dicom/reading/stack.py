@@ -63,13 +63,13 @@ def check_alike(slices: Sequence[DicomSlice]) -> None:
 
 
 def in_order(slices: Sequence[DicomSlice]) -> list[DicomSlice]:
-    """Sorted along row x column."""
+    """The slices sorted along row x column."""
     normal = slices[0].normal
     return sorted(slices, key=lambda one: (float(one.position @ normal), one.path, one.frame or 0))
 
 
 def lay_out(slices: Sequence[DicomSlice]) -> StackLayout:
-    """The grid for slices in order, no two in one place.
+    """Find the grid for slices in order, no two of them in one place.
 
     Raises:
         InputError: slices are missing.

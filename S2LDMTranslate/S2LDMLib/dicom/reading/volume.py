@@ -16,11 +16,11 @@ _END = 0.01  # of a step: rounding must not cost the last slice
 
 
 def make_volume(slices: Sequence[DicomSlice], grid: StackLayout) -> sitk.Image:
-    """3D image in HU; int16, or float32 where HU are no integers.
+    """Make a 3D image in HU of a series; int16, or float32 where HU are no integers.
 
     Args:
-        slices: in order.
-        grid: theirs.
+        slices: the series in order.
+        grid: what :func:`~S2LDMLib.dicom.reading.stack.lay_out` made of these slices.
 
     Raises:
         InputError: a slice cannot be decoded.
@@ -68,7 +68,7 @@ def _at_even_places(planes: Iterable[np.ndarray], places: np.ndarray, wanted: np
 
 
 def _stacked(planes: Iterable[np.ndarray], count: int) -> np.ndarray:
-    """(count, rows, columns), int16 for as long as that holds every value."""
+    """The planes as one array (count, rows, columns), int16 for as long as that holds every value."""
     voxels = np.empty(0, np.int16)
     for index, plane in enumerate(planes):
         if index == 0:
