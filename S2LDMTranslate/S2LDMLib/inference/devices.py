@@ -39,7 +39,7 @@ class Plan:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then MPS, then the CPU.
+    """The device of a name; ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
         InputError: the device is unknown or not there.
@@ -55,7 +55,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` takes bfloat16 where the hardware computes in it, else float32.
+    """The precision of a name; ``auto`` takes bfloat16 where the hardware computes in it, else float32.
 
     Raises:
         InputError: the precision is unknown.
@@ -104,7 +104,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def choose_tile(
     shape: Triple, halo: Triple, multiple: Triple, bytes_per_latent: int, budget: int, enough: int | None = None
 ) -> Triple:
-    """Tile (z, y, x) in latent voxels that repeats little work in its halos and is no larger than it need be.
+    """Choose a tile (z, y, x) in latent voxels that repeats little work in its halos and is no larger than it need be.
 
     Of the tiles whose activations, halo included, stay within the budget, those are taken that do hardly more work than
     the best, and of these the one that comes closest to ``enough`` bytes (the budget if not given). Where even tiles as

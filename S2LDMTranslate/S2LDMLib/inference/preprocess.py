@@ -62,14 +62,14 @@ class Prepared:
 
 
 def normalise(hu: Tensor, config: PreprocessConfig) -> Tensor:
-    """HU to the range of the configuration, clipped to its window."""
+    """Bring HU to the range of the configuration, clipped to its window."""
     low, high = config.range
     unit = (hu - (config.level - config.window / 2)) / config.window
     return unit.clamp(0, 1) * (high - low) + low
 
 
 def denormalise(x: Tensor, config: PreprocessConfig) -> Tensor:
-    """Normalised values to HU; the inverse of :func:`normalise` within the window."""
+    """Bring normalised values back to HU: the inverse of :func:`normalise` within the window."""
     low, high = config.range
     return (x - low) / (high - low) * config.window + (config.level - config.window / 2)
 

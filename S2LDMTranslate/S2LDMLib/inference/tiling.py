@@ -37,7 +37,7 @@ class Tiles:
 
 
 def count_tiles(shape: Triple, tiles: Tiles) -> int:
-    """Tiles that a latent volume of this shape (z, y, x) is cut into."""
+    """How many tiles a latent volume of this shape (z, y, x) is cut into."""
     return math.prod(-(-n // t) for n, t in zip(shape, tiles.tile, strict=True))
 
 

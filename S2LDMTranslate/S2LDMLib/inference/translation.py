@@ -37,7 +37,7 @@ class Translation:
 
     @torch.inference_mode()
     def __call__(self, ncct: Tensor, phase: int, steps: int, seed: int, detail: str) -> np.ndarray:
-        """Translate.
+        """Encode, sample and decode one volume.
 
         Args:
             ncct: normalised NCCT [1, 1, Z, Y, X] on the CPU.
@@ -62,7 +62,7 @@ class Translation:
         return output[0, 0].numpy()
 
     def encode(self, ncct: Tensor) -> Tensor:
-        """E in tiles: [1, 1, Z, Y, X] on the CPU to z_n [1, C, Z', Y', X'] on the device."""
+        """Run E in tiles: from [1, 1, Z, Y, X] on the CPU to z_n [1, C, Z', Y', X'] on the device."""
         stride = self.autoencoder.stride
         shape = triple(n // s for n, s in zip(ncct.shape[2:], stride, strict=True))
         z_n = torch.empty(1, self.autoencoder.config.latent_channels, *shape, device=self.plan.device)
@@ -92,7 +92,7 @@ class Translation:
         return self.denoiser.sample(z_n, phases, self.scheduler, steps, noise, run)
 
     def decode(self, z: Tensor, z_n: Tensor, detail: str) -> Tensor:
-        """D(Q(z)) in tiles, less D(Q(z_n)) for ``native`` detail; [1, 1, Z, Y, X] on the CPU, normalised units."""
+        """Compute D(Q(z)) in tiles, less D(Q(z_n)) for ``native`` detail: [1, 1, Z, Y, X] on the CPU, normalised units."""
         stride, shape = self.autoencoder.stride, triple(z.shape[2:])
         output = torch.empty(1, 1, *(n * s for n, s in zip(shape, stride, strict=True)))
         tiles = self._autoencoder_tiles(shape, self.autoencoder.decoder_halo(), per_latent_out=stride)

@@ -59,7 +59,7 @@ class Block(nn.Module):
         self.modulation = nn.Linear(embedding, 2 * cout)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Planes [N, C, Y, X] and an embedding for each of them [N, E], or one for all [1, E]."""
+        """Takes planes [N, C, Y, X] and an embedding for each of them [N, E], or one for all [1, E]."""
         scale, shift = self.modulation(embedding).chunk(2, 1)
         # In place where nothing is kept for a gradient: an activation less in memory.
         in_place = not torch.is_grad_enabled()

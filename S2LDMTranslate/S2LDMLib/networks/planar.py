@@ -15,12 +15,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def to_planes(volume: Tensor) -> Tensor:
-    """[B, C, Z, Y, X] to [B * Z, C, Y, X]."""
+    """See a volume [B, C, Z, Y, X] as planes [B * Z, C, Y, X]."""
     return volume.movedim(2, 1).flatten(0, 1)
 
 
 def to_volume(planes: Tensor, batch: int) -> Tensor:
-    """[B * Z, C, Y, X] back to [B, C, Z, Y, X]."""
+    """See planes [B * Z, C, Y, X] as a volume [B, C, Z, Y, X] again."""
     return planes.unflatten(0, (batch, -1)).movedim(1, 2)
 
 

@@ -77,7 +77,7 @@ class Plane:
 
     def window(self, shape: Ellipsoid | Tube) -> tuple[slice, slice] | None:
         """Rows and columns that the shape can touch, or None when it misses the plane."""
-        low, high = shape.box
+        low, high = shape.bounds
         margin = 11.0  # the largest shift of Patient.bend
         if low[2] - margin > self.z or high[2] + margin < self.z:
             return None

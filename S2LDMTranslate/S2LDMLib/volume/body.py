@@ -125,7 +125,7 @@ def _box_above_threshold(image: sitk.Image) -> Box | None:
 
 
 def _to_cells(image: sitk.Image, box: Box, factors: tuple[int, ...]) -> np.ndarray:
-    """bool (z, y, x) in cells: at least half of the cell's voxels are above the threshold."""
+    """Which cells, bool (z, y, x), have at least half of their voxels above the threshold."""
     voxels = sitk.GetArrayViewFromImage(image)
     fz, fy, fx = factors
     shape = [-(-(part.stop - part.start) // factor) for part, factor in zip(box, factors, strict=True)]
@@ -151,7 +151,7 @@ def _open_in_plane(cells: np.ndarray, cell_mm: list[float]) -> np.ndarray:
 
 
 def _morph(operation: Callable[..., sitk.Image], cells: np.ndarray, radius_xyz: list[int]) -> np.ndarray:
-    """Binary morphology with air outside the box, whatever ITK would assume at the border."""
+    """Apply a binary morphology with air outside the box, whatever ITK would assume at the border."""
     width = [(r, r) for r in radius_xyz[::-1]]
     padded = sitk.GetImageFromArray(np.pad(cells, width).astype(np.uint8))
     result = sitk.GetArrayFromImage(operation(padded, radius_xyz, sitk.sitkBall))

@@ -58,7 +58,7 @@ def write_picture(picture: Image.Image, path: Path) -> None:
 
 
 def _slices(z: slice) -> list[int]:
-    """Evenly spread slices, head first, away from both ends."""
+    """Choose evenly spread slices, head first, away from both ends."""
     count = min(SLICES, z.stop - z.start)
     return [z.start + round((z.stop - z.start - 1) * (i + 1) / (count + 1)) for i in reversed(range(count))]
 
@@ -73,7 +73,7 @@ def _grey(hu: np.ndarray) -> np.ndarray:
 
 
 def _colour(difference: np.ndarray) -> np.ndarray:
-    """Blue below, black at, orange to white above zero."""
+    """Colour a difference: blue below, black at, orange to white above zero."""
     up, down = (np.clip(sign * difference / LARGEST_DIFFERENCE_HU, 0, 1) for sign in (1, -1))
     rgb = np.stack([1.8 * up, 1.2 * up + 0.5 * down, 0.6 * up**2 + 1.8 * down], -1)
     return (np.clip(rgb, 0, 1) * 255).astype(np.uint8)

@@ -51,7 +51,7 @@ class SeriesSummary:
 
 
 def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
-    """Images by SeriesInstanceUID, in the order of the UIDs; reports, plans and the like are left out.
+    """Sort images by SeriesInstanceUID, in the order of the UIDs; reports, plans and the like are left out.
 
     Raises:
         InputError: a CT file ends before its pixels begin.
@@ -67,7 +67,7 @@ def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
 
 
 def summarise(uid: str, headers: Sequence[Header]) -> SeriesSummary:
-    """What to tell of a series."""
+    """Sum up what a person needs to know of a series."""
     problems = [_problem(header) for header in headers]
     first = headers[problems.index("")] if "" in problems else headers[0]
     told = number(first.dataset, "SeriesNumber")

@@ -13,16 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import pydicom.uid as syntaxes
 from pydicom import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from ...errors import InputError
@@ -87,25 +81,25 @@ def text(dataset: Dataset, keyword: str) -> str:
     try:
         with quiet_pydicom():
             value = dataset.get(keyword)
-    except Exception:  # as above
+    except Exception:  # pydicom raises anything on damaged elements
         return ""
     parts = value if isinstance(value, MutableSequence) else [value]
     return " ".join("\\".join("" if part is None else str(part) for part in parts).replace("\0", "").split())
 
 
 def numbers(dataset: Dataset, keyword: str, count: int) -> np.ndarray | None:
-    """(count,) float64; None where the element is absent, damaged, of another length or not finite."""
+    """An element's numbers, (count,) float64; None where it is absent, damaged, of another length or not finite."""
     try:
         with quiet_pydicom():
             value = dataset.get(keyword)
         values = np.atleast_1d(np.array([] if value is None else value, float))
-    except Exception:  # as above
+    except Exception:  # pydicom raises anything on damaged elements
         return None
     return values if len(values) == count and np.isfinite(values).all() else None
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """One finite number; None where there is none."""
+    """An element's one finite number; None where there is none."""
     values = numbers(dataset, keyword, 1)
     return None if values is None else float(values[0])
 
@@ -138,14 +132,16 @@ class _PixelElement:
         return self.are_there or tag in _OTHER_PIXELS
 
 
-def _implied_syntax(dataset: Dataset) -> UID:
+def _implied_syntax(dataset: Dataset) -> syntaxes.UID:
     implicit, little = dataset.original_encoding
-    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    if implicit:
+        return syntaxes.ImplicitVRLittleEndian
+    return syntaxes.ExplicitVRLittleEndian if little else syntaxes.ExplicitVRBigEndian
 
 
 def _are_complete(pixels: _PixelElement, file: BinaryIO, dataset: Dataset) -> bool:
     """Whether a file, read up to its pixel data, holds all of them."""
-    if dataset.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+    if dataset.file_meta.TransferSyntaxUID == syntaxes.DeflatedExplicitVRLittleEndian:
         return pixels.length >= _expected_bytes(dataset)  # it was inflated to its end, which a truncated file lacks
     file.seek(pixels.start, os.SEEK_CUR)
     if pixels.length == _UNDEFINED:

@@ -93,7 +93,7 @@ def _stored(dataset: Dataset, one: DicomSlice) -> np.ndarray:
 
 
 def _decoded_by_gdcm(dataset: Dataset, index: int) -> np.ndarray:
-    """Decode one frame. SimpleITK reads files alone and rescales; so the frame goes into one without a rescale."""
+    """Decode one frame. SimpleITK reads only files and rescales them, so the frame goes into one without a rescale."""
     frames = int(number(dataset, "NumberOfFrames") or 1)
     single = Dataset()
     for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):

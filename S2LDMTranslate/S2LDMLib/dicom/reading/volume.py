@@ -46,7 +46,7 @@ def make_volume(slices: Sequence[DicomSlice], grid: StackLayout) -> sitk.Image:
 
 
 def _shifted(plane: np.ndarray, offset: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The plane at ``offset`` (columns, rows) pixels on a larger canvas of ``size`` (columns, rows); NaN around it."""
+    """Move the plane by ``offset`` (columns, rows) pixels on a larger canvas of ``size`` (columns, rows); NaN around it."""
     image = sitk.GetImageFromArray(plane.astype(np.float32))
     move = sitk.TranslationTransform(2, (-offset).tolist())
     canvas = sitk.Resample(
@@ -56,7 +56,7 @@ def _shifted(plane: np.ndarray, offset: np.ndarray, size: np.ndarray) -> np.ndar
 
 
 def _at_even_places(planes: Iterable[np.ndarray], places: np.ndarray, wanted: np.ndarray) -> Iterator[np.ndarray]:
-    """Interpolates linearly between the planes on either side; both lists of places start with 0 and rise."""
+    """Interpolate linearly between the planes on either side; both lists of places start with 0 and rise."""
     coming = iter(planes)
     upper, at = next(coming), 0
     lower = upper

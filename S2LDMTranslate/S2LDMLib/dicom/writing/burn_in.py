@@ -50,7 +50,7 @@ def _font(lines: Sequence[str], columns: int) -> _Font:
 
 
 def _broken(line: str, font: _Font, width: int) -> list[str]:
-    """The line in as few equal parts as are needed to keep to the width."""
+    """Break the line into as few equal parts as are needed to keep to the width."""
     for count in range(1, len(line)):
         length = math.ceil(len(line) / count)
         parts = [line[start : start + length] for start in range(0, len(line), length)]

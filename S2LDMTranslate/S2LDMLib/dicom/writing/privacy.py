@@ -50,7 +50,7 @@ class Anonymizer:
                 del dataset[element.tag]
 
     def uid(self, original: str) -> str:
-        """The UID that stands for this one, within this process."""
+        """The new UID that stands for the original one within this process."""
         return self._library.get_UID(original)
 
     def method(self) -> Dataset:
@@ -64,7 +64,7 @@ class Anonymizer:
 
 
 def code(value: str, meaning: str) -> Dataset:
-    """An item of a code sequence, of the coding scheme DCM (PS3.16 Annex D)."""
+    """Make an item of a code sequence, of the coding scheme DCM (PS3.16 Annex D)."""
     result = Dataset()
     result.CodeValue, result.CodingSchemeDesignator, result.CodeMeaning = value, "DCM", meaning
     return result

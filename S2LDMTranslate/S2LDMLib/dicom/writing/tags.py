@@ -118,7 +118,7 @@ class SeriesTags:
         return result
 
     def _add_equipment(self) -> None:
-        """Who made the images: this program; and where the source was acquired."""
+        """Say that this program made the images, and where the source was acquired."""
         facts, shared = self._provenance, self._shared
         shared.Manufacturer, shared.ManufacturerModelName = MANUFACTURER, _fitted(facts.model)
         shared.SoftwareVersions = [_fitted(facts.version), _fitted(facts.revision)]
@@ -143,7 +143,7 @@ class SeriesTags:
             described += f" of {text(self._source.slices[0].header, 'SeriesDescription') or 'a series without a name'}"
         shared.SeriesDescription = _fitted(described)
         shared.SyntheticData, shared.ContentQualification = "YES", "RESEARCH"
-        shared.ImageComments = f"{NOTICE}. EngineResult by a model from a non-contrast CT; not a real scan."
+        shared.ImageComments = f"{NOTICE}. Made by a model from a non-contrast CT; not a real scan."
         if not self._anonymizer:
             now = datetime.now().astimezone(_zone(shared))
             shared.SeriesDate = shared.ContentDate = shared.InstanceCreationDate = _date(now)
@@ -170,13 +170,13 @@ class SeriesTags:
         shared.WindowCenter, shared.WindowWidth = "0", "400"
 
     def _series_number(self) -> int:
-        """Far from a scanner's numbers, and another for each phase: 90031 is the arterial phase of series 3."""
+        """A number far from a scanner's, another for each phase: 90031 is the arterial phase of series 3."""
         phase = PHASES.index(self._provenance.phase) + 1 if self._provenance.phase in PHASES else 9
         of_source = number(self._source.slices[0].header, "SeriesNumber") if self._source else None
         return 90000 + 10 * (int(of_source or 0) % 1000) + phase
 
     def _instance_numbers(self) -> list[int]:
-        """The source's own where slices are one with its, so that both scroll alike in every viewer."""
+        """The source's own numbers where the slices are the same, so that both scroll alike in every viewer."""
         count = self._placement.size[2]
         if self._placement.same_grid:
             told = [number(sources[0].header, "InstanceNumber") for sources in self._placement.sources]
@@ -227,7 +227,7 @@ class SeriesTags:
 
 
 def _sop_instance_uid(source: DicomSlice) -> str:
-    """The file meta group repeats it, and de-identification sometimes forgets it there."""
+    """The UID of a slice's file, or what the file meta group repeats where de-identification took the UID away."""
     return source.sop_instance_uid or source.header.file_meta.get("MediaStorageSOPInstanceUID", "")
 
 
@@ -237,7 +237,7 @@ def has_burnt_in_words(source: DicomSeries) -> bool:
 
 
 def _charset(header: Dataset) -> list[str]:
-    """The source's own or none, so that the patient's name has the same bytes; UTF-8 where it names no such set."""
+    """The source's own character set or none, so that the patient's name keeps its bytes; UTF-8 for an unknown one."""
     terms = text(header, "SpecificCharacterSet").split("\\")
     if not any(terms):
         return []
