@@ -13,7 +13,7 @@ A slice whose outline is cut off by the field of view is judged by the first two
 The limits were set on 24 real volumes of 9 patients: 979 slices of about 5 mm of abdomen with the base of the lungs.
 They show areas of 506 cm2 and more, lung up to 34 % but for three slices, bone up to 7 % of the shell, and 27 % or more
 of the bone in the middle third (6 % at the hips of the one pelvis among them). **No real scan of a head, neck, limb or
-whole chest was at hand**: those were made up from ellipsoids after common anatomy (``Testing/makers/body_part_maker.py``), so
+whole chest was at hand**: those were made up from ellipsoids (``Testing/makers/body_part_maker.py``), so
 expect less elsewhere. Not told apart from an abdomen: the shoulders, most of the pelvis, a patient who lies on a side.
 """
 

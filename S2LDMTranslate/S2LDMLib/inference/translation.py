@@ -92,7 +92,7 @@ class Translation:
         return self.denoiser.sample(z_n, phases, self.scheduler, steps, noise, run)
 
     def decode(self, z: Tensor, z_n: Tensor, detail: str) -> Tensor:
-        """Compute D(Q(z)) in tiles, less D(Q(z_n)) for ``native`` detail: [1, 1, Z, Y, X] on the CPU, normalised units."""
+        """Compute D(Q(z)) in tiles, less D(Q(z_n)) for ``native`` detail: normalised [1, 1, Z, Y, X] on the CPU."""
         stride, shape = self.autoencoder.stride, triple(z.shape[2:])
         output = torch.empty(1, 1, *(n * s for n, s in zip(shape, stride, strict=True)))
         tiles = self._autoencoder_tiles(shape, self.autoencoder.decoder_halo(), per_latent_out=stride)

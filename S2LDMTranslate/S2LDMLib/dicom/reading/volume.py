@@ -46,7 +46,7 @@ def make_volume(slices: Sequence[DicomSlice], grid: StackLayout) -> sitk.Image:
 
 
 def _shifted(plane: np.ndarray, offset: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Move the plane by ``offset`` (columns, rows) pixels on a larger canvas of ``size`` (columns, rows); NaN around it."""
+    """Move the plane by ``offset`` (columns, rows) pixels on a canvas of ``size`` (columns, rows); NaN around it."""
     image = sitk.GetImageFromArray(plane.astype(np.float32))
     move = sitk.TranslationTransform(2, (-offset).tolist())
     canvas = sitk.Resample(
