@@ -49,7 +49,10 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     args = parser.parse_args(argv)
     stop = StopOnSignal()
 
-    def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    def show_warning(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None,
+        line: str | None = None,
+    ) -> None:  # fmt: skip
         """Ours in one line; those of libraries are not for users."""
         if issubclass(category, S2LDMWarning):
             print(f"{parser.prog}: warning: {message}", file=sys.stderr)

@@ -46,7 +46,7 @@ class DicomSeries:
     _grid: StackLayout = field(repr=False)
 
     def read(self) -> sitk.Image:
-        """The volume in HU: int16, or float32 where HU are no integers.
+        """Read the volume in HU: int16, or float32 where HU are no integers.
 
         Raises:
             InputError: a slice cannot be decoded.
@@ -55,7 +55,7 @@ class DicomSeries:
 
 
 def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
-    """Finds one CT series and checks all that headers tell; pixels are looked at only to compare double slices.
+    """Find one CT series and check all that headers tell; pixels are looked at only to compare double slices.
 
     Args:
         source: a folder with the files of one or more series, whose sub-folders are searched where no CT lies directly
@@ -63,8 +63,9 @@ def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
         series_uid: SeriesInstanceUID, needed where there are several CT series.
 
     Raises:
-        InputError: no, several or unreadable CT series; slices of several patients, studies or passes; missing slices,
-            different ones in one place, or slices that are of different kinds; no HU.
+        InputError: there is no CT series, there are several, or it cannot be read; slices are of several patients,
+            studies or passes; slices are missing, of different kinds, or different ones in one place; or the values
+            are not HU.
     """
     where, headers = _headers(source)
     members, doubts = choose(by_series(headers), series_uid, where)
@@ -88,7 +89,7 @@ def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
 
 
 def list_series(source: Source) -> list[SeriesSummary]:
-    """All image series of a folder or DICOMDIR, those that cannot be translated too.
+    """List all image series of a folder or DICOMDIR, those that cannot be translated too.
 
     Raises:
         InputError: a file cannot be read, or there is no DICOM image.

@@ -33,14 +33,14 @@ OF_THE_PLANE = (
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SliceLocation",
     "SpacingBetweenSlices",
 )  # fmt: skip
-# Of the scanner, for the item that tells where the source was acquired.
+# The scanner, for the item that tells where the source was acquired.
 OF_THE_SCANNER = ("Manufacturer", "ManufacturerModelName")
 
 _UNDECODABLE = "\ufffd"  # what decoding puts in the place of bytes that are no characters
 
 
 def taken(header: Dataset, keywords: tuple[str, ...]) -> Dataset:
-    """A data set of those attributes that the header has a value for: copies, which may be changed.
+    """Make a data set of those attributes that the header has a value for: copies, which may be changed.
 
     A number that is none, such as a weight of "70 kg", stays behind.
     """
