@@ -28,7 +28,8 @@ from .model.layout import check_format
 from .model.upload import push_to_hub
 from .model.weights import load_weights, save_weights
 from .networks.autoencoder import SyncreticAutoencoder
-from .networks.denoisers import Denoiser, build_denoiser
+from .networks.build import build_denoiser
+from .networks.denoisers import Denoiser
 from .progress import OnProgress, ProgressReporter
 from .volume.region import Region
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle  # noqa: TID251  makes what must be refused
+import pickle
 import subprocess
 import sys
 from pathlib import Path

@@ -7,6 +7,7 @@ one line on standard error.
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import signal
@@ -46,6 +47,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a console that cannot show a character still shows the rest
+    _name_user()
     args = parser.parse_args(argv)
     stop = StopOnSignal()
 
@@ -71,6 +73,14 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         message, code = explain(error)
         print(f"{parser.prog}: {' '.join(message.split())}", file=sys.stderr)
         return code
+
+
+def _name_user() -> None:
+    """Give a user who has none a name: libraries ask for it when they are imported, as in a container."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        os.environ["LOGNAME"] = "s2ldm"
 
 
 def explain(error: BaseException) -> tuple[str, int]:
