@@ -18,7 +18,6 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.fileset import FileSet
 from pydicom.uid import MRImageStorage, SecondaryCaptureImageStorage, generate_uid
 from refusals import refused
-from S2LDMLib.dicom.reading import series
 from S2LDMLib.dicom.reading.headers import read_header
 from S2LDMLib.dicom.reading.series import find_series, list_series
 from S2LDMLib.errors import InputError, S2LDMWarning
