@@ -7,6 +7,7 @@ one line on standard error.
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
 import json
 import os
@@ -87,6 +88,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     """Message and exit code of whatever ended a command."""
     if isinstance(error, S2LDMError):
         return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full, and nothing was kept of what was not finished. Free some space and try again.", 1
     if isinstance(error, KeyboardInterrupt):
         return "Cancelled at once; what was not finished is not there.", Cancelled.exit_code
     return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
