@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from S2LDMLib.progress import Progress
 
     from ..preparing.prepare import Report
-    from ..preparing.sources import Found
+    from ..preparing.sources import Found, Skipped, Source
 
 HELP = "register pairs and store them for training"
 MANY_JOBS = 4  # registering large scans takes up to 2 GB a job
@@ -106,7 +106,8 @@ def _find(args: argparse.Namespace) -> Found:
 
     patient = compile_patient(args.patient)
     phases = tuple(phase for phase in PHASES if phase in (args.phase or PHASES))
-    sources, skipped = [], []
+    sources: list[Source] = []
+    skipped: list[Skipped] = []
     if args.data:
         sources, skipped = find_pairs(args.data, phases, patient)
     elif args.manifest:

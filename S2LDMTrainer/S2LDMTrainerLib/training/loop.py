@@ -22,7 +22,10 @@ class Stage(Protocol):
     name: str
     schedule: Schedule
     networks: Mapping[str, nn.Module]  # unwrapped; everything that a checkpoint holds
-    optimizers: Mapping[str, torch.optim.Optimizer]
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """What trains the networks, by name; a checkpoint holds their states too."""
 
     def begin(self, step: int) -> None:
         """Get ready to train from this step on."""

@@ -136,9 +136,10 @@ def _check_size(case: Case, cut: Cut, pad: bool) -> None:
 
 def check_spacing(case: Case, preprocess: PreprocessConfig) -> None:
     """Refuse a case that inference would resample: the model would be trained at another spacing than it works at."""
-    for own, wanted in zip(case.spacing, preprocess.spacing or case.spacing, strict=True):
+    works_at = preprocess.spacing or case.spacing
+    for own, wanted in zip(case.spacing, works_at, strict=True):
         if abs(own / wanted - 1) > preprocess.spacing_tolerance:
-            spacing = " ".join(f"{value:g}" for value in preprocess.spacing)
+            spacing = " ".join(f"{value:g}" for value in works_at)
             raise InputError(
                 f"{case.name} has voxels of {' x '.join(f'{value:.2f}' for value in case.spacing)} mm, and the model "
                 f"works at {spacing.replace(' ', ' x ')} mm. Prepare the data again with --spacing {spacing}."
