@@ -15,14 +15,14 @@ HELP = "fetch a model from the Hub for later use"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Add the options of this command."""
     parser.add_argument("model", metavar="REPO_ID[@REVISION]", help="a model on the Hub")
     parser.add_argument("--dry-run", action="store_true", help="fetch nothing; print size and licence as JSON")
     add_progress(parser)
 
 
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
-    """Say what it costs, fetch it, and print what it is."""
+    """Say what the model costs, fetch it, and print what it is."""
     from ..model.hub import resolve_model
     from ..model.info import describe_model
     from ..model.offer import look_up
