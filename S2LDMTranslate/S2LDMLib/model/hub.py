@@ -196,8 +196,10 @@ def silent_bar(report: Callable[[int], None] = lambda _: None) -> type:
     """Return a class that the client takes for a tqdm progress bar and that reports the bytes so far."""
 
     class SilentBar:
-        def __init__(self, *_args: object, initial: int = 0, **_kwargs: object) -> None:
-            self.n = initial
+        n = 0
+
+        def __init__(self, *_args: object, **_kwargs: object) -> None:
+            pass
 
         def __enter__(self) -> SilentBar:
             return self
