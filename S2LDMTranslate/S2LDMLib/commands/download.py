@@ -37,7 +37,9 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
 
     def on_progress(fraction: float, name: str) -> None:
         if should_cancel():
-            raise Cancelled("Cancelled; the files that have arrived are kept, and the next download fetches the others.")
+            raise Cancelled(
+                "Cancelled; the files that have arrived are kept, and the next download fetches the others."
+            )
         shown(fraction, name)
 
     source = resolve_model(args.model, on_progress=on_progress)
