@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 import torch
+from command_line import Cli, Ended
 from hub_samples import hub_for_client, make_model, write_files
 from hub_server import HubServer
+from S2LDMLib.commands.cli import main
 from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
@@ -34,6 +36,17 @@ def restored() -> Iterator[None]:
         yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def cli(restored: None, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs ``s2ldm`` with some arguments within this process."""
+
+    def run(*arguments: object) -> Ended:
+        capsys.readouterr()
+        return Ended(main(list(map(str, arguments))), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

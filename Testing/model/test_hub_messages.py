@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_samples import DENOISER, REPO, explains
+from hub_samples import DENOISER, HUB, REPO, explains
 from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib.errors import DownloadError, ModelError
@@ -26,21 +26,21 @@ from S2LDMLib.model.upload import push_to_hub
 def test_offline_with_nothing_cached_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "HF_HUB_OFFLINE")
     with explains(DownloadError, "Offline mode is on", constants.HF_HUB_CACHE, f"lacks {REPO} (main)"):
-        resolve_model(REPO, local_files_only=way == "argument")
+        resolve_model(HUB, local_files_only=way == "argument")
     assert server.log == []
 
 
 def test_offline_with_a_part_cached_is_explained(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, model)
-    (resolve_model(REPO).folder / DENOISER).unlink()
+    (resolve_model(HUB).folder / DENOISER).unlink()
     with explains(DownloadError, "Offline mode is on"):
-        resolve_model(REPO, local_files_only=True)
+        resolve_model(HUB, local_files_only=True)
 
 
 def test_no_network_with_nothing_cached_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     with explains(DownloadError, "Cannot reach http://127.0.0.1:1", f"download of {REPO}"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
 def can_mount() -> bool:
@@ -53,7 +53,7 @@ def test_full_disk_of_the_cache_is_explained(server: HubServer, model: dict[str,
     server.repo(REPO, {**model, DENOISER: model[DENOISER] + bytes(1 << 20)})
     script = f"""
 mount -t tmpfs -o size=256k tmpfs {tmp_path / "cache"} || exit 77
-exec "$0" -c 'from S2LDMLib.model.hub import resolve_model; resolve_model("{REPO}")'
+exec "$0" -c 'from S2LDMLib.model.hub import resolve_model; resolve_model("{HUB}")'
 """
     (tmp_path / "cache").mkdir()
     environment = {
@@ -87,20 +87,20 @@ def test_what_ends_a_download_is_explained(
             raise reason
 
     with explains(DownloadError, *words):
-        resolve_model(REPO, on_progress=fail)
+        resolve_model(HUB, on_progress=fail)
 
 
 def test_unusable_cache_is_explained(server: HubServer, model: dict[str, bytes], tmp_path: Path) -> None:
     server.repo(REPO, model)
     (tmp_path / "cache").touch()
     with explains(DownloadError, "Cannot write to the cache", "permissions"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
 def test_missing_client_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with explains(DownloadError, "pip install 'huggingface_hub>=2'"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
 # What the Hub refuses
@@ -113,19 +113,19 @@ def test_private_or_unknown_repository_without_token_is_explained(
     if private:
         server.repo(REPO, model, private=True)
     with explains(DownloadError, f"{REPO} is private or does not exist on {server.endpoint}", "HF_TOKEN"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
 def test_unknown_repository_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_valid")
     with explains(ModelError, f"neither a folder nor a model {REPO} on {server.endpoint}"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
 def test_gated_repository_is_explained(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, model, gated=True)
     with explains(DownloadError, "gated", f"terms at {server.endpoint}/{REPO}"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -134,28 +134,29 @@ def test_refused_token_is_explained_whether_or_not_the_model_is_cached(
 ) -> None:
     server.repo(REPO, model)
     if cached:
-        resolve_model(REPO)
+        resolve_model(HUB)
     monkeypatch.setenv("HF_TOKEN", "hf_expired")
     with explains(DownloadError, "asks for a valid access token"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
 @pytest.mark.parametrize("revision", ["v9", "refs/pr/7", "0" * 40])
 def test_unknown_revision_is_explained(server: HubServer, model: dict[str, bytes], revision: str) -> None:
     server.repo(REPO, model)
     with explains(ModelError, f"{REPO} has no revision '{revision}'"):
-        resolve_model(REPO, revision=revision)
+        resolve_model(HUB, revision=revision)
 
 
 def test_outage_is_explained(server: HubServer) -> None:
     server.outage = 503
     with explains(DownloadError, f"{server.endpoint} answered with error 503"):
-        resolve_model(REPO)
+        resolve_model(HUB)
 
 
-def test_name_that_the_hub_forbids_is_explained(server: HubServer) -> None:
+@pytest.mark.parametrize("prefix", ["", "hf://"])
+def test_name_that_the_hub_forbids_is_explained(server: HubServer, prefix: str) -> None:
     with explains(ModelError, "'lab/a--b' is not a valid repository name"):
-        resolve_model("lab/a--b")
+        resolve_model(f"{prefix}lab/a--b")
 
 
 # What lies on the Hub and is no model of ours
@@ -165,21 +166,21 @@ def test_missing_file_is_named_before_any_download(server: HubServer, model: dic
     del (files := dict(model))[DENOISER]
     server.repo(REPO, files)
     with explains(ModelError, f"{REPO} at main lacks {DENOISER}."):
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert not [path for path in server.requested() if "/resolve/" in path]
 
 
 def test_repository_of_pickles_is_refused_unread(server: HubServer) -> None:
     server.repo(REPO, {"config.json": b"{}", "pytorch_model.bin": b"x", "unet.ckpt": b"x"})
     with explains(ModelError, f"{REPO} at main holds only pickled weights (pytorch_model.bin, unet.ckpt)"):
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert not [path for path in server.requested() if "/resolve/" in path]
 
 
 def test_newer_format_is_refused_before_its_weights_are_fetched(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, {**model, "config.json": b'{"format_version": 3}'})
     with explains(ModelError, "has format 3", "Update S2LDM"):
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert not [path for path in server.requested() if path.startswith("/cdn/") or path.endswith(".safetensors")]
 
 
@@ -235,7 +236,7 @@ def test_folder_of_another_revision_is_refused(folder: Path) -> None:
 
 def test_two_revisions_are_refused() -> None:
     with explains(ModelError, f"Two revisions of {REPO} are given, v1 and v2"):
-        resolve_model(f"{REPO}@v1", revision="v2")
+        resolve_model(f"{HUB}@v1", revision="v2")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     """Say what the model costs, fetch it, and print what it is."""
-    from ..model.hub import resolve_model
+    from ..model.hub import HUB_PREFIX, resolve_model
     from ..model.info import describe_model
     from ..model.offer import look_up
 
@@ -42,6 +42,6 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
             )
         shown(fraction, name)
 
-    source = resolve_model(args.model, on_progress=on_progress)
+    source = resolve_model(HUB_PREFIX + args.model.removeprefix(HUB_PREFIX), on_progress=on_progress)
     print(json.dumps(describe_model(source)), flush=True)
     return 0

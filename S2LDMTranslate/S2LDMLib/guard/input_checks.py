@@ -18,8 +18,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..volume.grid import lps_axes
 from .body_part import LARGEST_ELSEWHERE_MM, SMALLEST_PART, BodyPart, body_part
-from .coarse_scan import CELL_MM, LONG_CELL_MM, CoarseScan, coarse_scan, lps_axes
+from .coarse_scan import CELL_MM, LONG_CELL_MM, CoarseScan, coarse_scan
 from .contrast import ENHANCED_LENGTH_MM, length_limit, vessel_length
 from .input_report import InputReport, Score
 from .noise import NOISE_LIMIT_HU, noise_for_model, noise_of_scan
@@ -39,7 +40,7 @@ _CLIPPED_PART = 0.1  # of all voxels at the very minimum, above the body thresho
 
 @dataclass(frozen=True)
 class _Values:
-    """Extremes without padding, and shares of voxels."""
+    """The lowest and highest value without padding, and the parts of all voxels that tell of a wrong scale."""
 
     low: float
     high: float
@@ -48,14 +49,14 @@ class _Values:
 
 
 def check_input(image: sitk.Image, min_size: tuple[int, int, int]) -> InputReport:
-    """Checks shape, spacing, values and content: about a second and little memory (no second volume is made).
+    """Check shape, spacing, values and content: about a second and little memory (no second volume is made).
 
     Args:
         image: the volume to translate, to be in HU.
         min_size: smallest size in voxels that the model takes (x, y, z in LPS axis order).
 
     Raises:
-        InputError: not a 3D scalar volume, too small, absurd spacing, NaN, not HU, or no body in it.
+        InputError: it is no 3D scalar volume, too small, not in HU, holds NaN or no body, or its spacing is absurd.
     """
     _check_kind(image)
     axes = lps_axes(image)  # the third is the patient's long axis, however the scan is stored
@@ -70,7 +71,7 @@ def check_input(image: sitk.Image, min_size: tuple[int, int, int]) -> InputRepor
 
 
 def _judge(image: sitk.Image, scan: CoarseScan, spacing: tuple[float, ...]) -> InputReport:
-    """``spacing``: of the image in mm, x, y, z in LPS axis order."""
+    """Measure and compare; ``spacing`` is the image's in mm, x, y, z in LPS axis order."""
     vessel, limit, part = vessel_length(scan), length_limit(scan), body_part(scan)
     noise, cut = noise_for_model(scan), float(scan.cut_mm()[scan.body.any(axis=(1, 2))].mean())
     is_short, enhanced = limit < ENHANCED_LENGTH_MM, vessel > limit
@@ -144,7 +145,7 @@ def _check_values(values: _Values) -> None:
 
 
 def _values(image: sitk.Image) -> _Values:
-    """Plane by plane: no second volume, and no float64."""
+    """Look at the values plane by plane: without a second volume, and without float64."""
     planes = sitk.GetArrayViewFromImage(image)
     low, high, soft, at_low, counted = np.inf, -np.inf, 0, 0, 0
     for plane in planes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..about import PHASES
+
 FORMAT_VERSION = 2  # the one that is written; format 1 (version 0.1.0) is still read
-PHASES = ("arterial", "venous")
 RESIDUAL_X0, PAPER = "residual_x0", "paper"  # the kinds of denoiser
 _FORMER_KINDS = {"product": RESIDUAL_X0}  # the names that format 1 has for them
 

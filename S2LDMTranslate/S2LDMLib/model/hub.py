@@ -29,7 +29,7 @@ from .layout import (
     weights_digest,
 )
 
-BUNDLED = "bundled"
+BUNDLED, HUB_PREFIX = "bundled", "hf://"
 
 Progress = Callable[[float, str], None]
 
@@ -67,8 +67,9 @@ def resolve_model(
     """Find a model, downloading it if it is on the Hub and not in the cache yet.
 
     Args:
-        model: "bundled", an existing folder, or a Hub repository "owner/name" or "owner/name@revision".
-            An existing folder wins over a repository of the same name.
+        model: "bundled", an existing folder, or a Hub repository "hf://owner/name" or "hf://owner/name@revision".
+            Without "hf://" a name that is no folder here means a repository only where its model is in the cache
+            already, so that a mistyped path is never sent anywhere.
         revision: branch, tag or commit hash of a repository ("main" if None); for a folder, the digest that
             it must have. A cached model given by its full commit hash needs no network.
         local_files_only: use the cache only, as HF_HUB_OFFLINE=1 does.
@@ -92,18 +93,29 @@ def resolve_model(
         return _resolve_folder(folder, str(folder), revision)
     if folder.exists():
         raise ModelError(f"{folder} is a file and not a model folder. Give the folder that holds config.json.")
-    name = HUB_NAME.fullmatch(model) if isinstance(model, str) else None
+    name = HUB_NAME.fullmatch(model.removeprefix(HUB_PREFIX)) if isinstance(model, str) else None
     if name is None:
         raise ModelError(
             f"There is no model folder {folder}. "
-            f"Give an existing folder, a Hub repository as owner/name, or '{BUNDLED}'."
+            f"Give an existing folder, a Hub repository as {HUB_PREFIX}owner/name, or '{BUNDLED}'."
         )
     if revision and name["revision"] and revision != name["revision"]:
         raise ModelError(
             f"Two revisions of {name['repo_id']} are given, {name['revision']} and {revision}. Give only one."
         )
-    revision = revision or name["revision"] or "main"
-    return _resolve_repo(name["repo_id"], revision, local_files_only, on_progress or (lambda *_: None))
+    repo_id, revision = name["repo_id"], revision or name["revision"] or "main"
+    hub = hub_client()
+    offline = local_files_only or hub.constants.is_offline_mode()
+    with explained(repo_id, "download", revision):
+        is_meant = str(model).startswith(HUB_PREFIX) or offline or _cached_snapshot(hub, repo_id, revision)
+        if not is_meant:
+            raise ModelError(
+                f"There is no folder {folder} here, and no model of that name in the cache. Correct the path, or give "
+                f"{HUB_PREFIX}{model} to fetch it from the Hugging Face Hub."
+            )
+        folder = _snapshot(hub, repo_id, revision, offline, on_progress or (lambda *_: None))
+    check_format(folder)
+    return ModelSource(folder, repo_id, folder.name)
 
 
 def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelSource:
@@ -117,12 +129,9 @@ def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelS
     return ModelSource(folder, model_id, digest)
 
 
-def _resolve_repo(repo_id: str, revision: str, offline: bool, on_progress: Progress) -> ModelSource:
-    hub = hub_client()
-    with explained(repo_id, "download", revision):
-        folder = _snapshot(hub, repo_id, revision, offline or hub.constants.is_offline_mode(), on_progress)
-    check_format(folder)
-    return ModelSource(folder, repo_id, folder.name)
+def _cached_snapshot(hub: ModuleType, repo_id: str, revision: str) -> Path | None:
+    found = [hub.try_to_load_from_cache(repo_id, name, revision=revision) for name in REQUIRED_FILES]
+    return Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
 
 
 def _snapshot(hub: ModuleType, repo_id: str, revision: str, offline: bool, on_progress: Progress) -> Path:
@@ -131,8 +140,7 @@ def _snapshot(hub: ModuleType, repo_id: str, revision: str, offline: bool, on_pr
     The client's own ``snapshot_download`` would hand out a cached model even where the Hub says that it is gone or
     that the token is not valid, and its progress names no files.
     """
-    found = [hub.try_to_load_from_cache(repo_id, name, revision=revision) for name in REQUIRED_FILES]
-    cached = Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
+    cached = _cached_snapshot(hub, repo_id, revision)
     if cached and (offline or _COMMIT_HASH.fullmatch(revision)):
         return cached
     if offline:

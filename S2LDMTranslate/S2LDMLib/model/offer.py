@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError
-from .hub import HUB_NAME, hub_client, list_files, read_card
+from .hub import HUB_NAME, HUB_PREFIX, hub_client, list_files, read_card
 from .hub_errors import explained
 from .info import licence_of_card
 from .layout import README_FILE
@@ -41,7 +41,7 @@ def look_up(model: str) -> Offer:
         ModelError: that is no name of a repository, there is none, or it holds no complete model.
         DownloadError: the Hub, the network or a permission is in the way.
     """
-    name = HUB_NAME.fullmatch(model)
+    name = HUB_NAME.fullmatch(model.removeprefix(HUB_PREFIX))
     if name is None or Path(os.path.expanduser(model)).is_dir():
         raise ModelError(f"'{model}' is no Hub repository. Give owner/name or owner/name@revision.")
     repo_id, revision = name["repo_id"], name["revision"] or "main"

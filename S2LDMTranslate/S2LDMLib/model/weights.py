@@ -96,7 +96,7 @@ def save_weights(module: torch.nn.Module, file: Path, dtype: torch.dtype | None 
 
 
 def present_name(name: str, module: torch.nn.Module) -> str:
-    """Return what a tensor is called today; ``FORMER_NAMES`` of the module holds what format 1 called its layers."""
+    """Return what a tensor is called today; format 1 had other names (``FORMER_NAMES`` of the module)."""
     first, dot, rest = name.partition(".")
     former: dict[str, str] = getattr(module, "FORMER_NAMES", {})
     return former.get(first, first) + dot + rest

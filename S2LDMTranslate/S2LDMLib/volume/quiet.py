@@ -1,4 +1,4 @@
-"""Keep ITK, GDCM and MetaIO from printing: the user sees our one line instead of theirs."""
+"""Keep ITK, GDCM and MetaIO from printing: the user sees our one line instead of their many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STDERR = 2
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """Nothing reaches the process's standard error while the block runs; errors are still raised."""
+    """Keep the process's standard error silent while the block runs; errors are still raised."""
     warnings = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     saved = _silence_stderr()

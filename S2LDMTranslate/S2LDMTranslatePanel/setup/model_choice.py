@@ -21,11 +21,13 @@ class ModelFacts:
 
     argument: the model as ``s2ldm`` takes it; for one of the Hub it names the very commit.
     folder: where the model lies on this disk.
+    kind: kind of its denoiser, on which depends what packages it needs.
     samples_differ_from: number of sampling steps from which on the result depends on the seed.
     """
 
     argument: str
     folder: str
+    kind: str
     phases: tuple[str, ...]
     steps: int
     samples_differ_from: int
@@ -79,6 +81,7 @@ class ModelChoice:
         return ModelFacts(
             argument=argument,
             folder=str(source.folder),
+            kind=str(found["denoiser"]["kind"]),
             phases=tuple(found["phases"]),
             steps=int(found["scheduler"]["steps"]),
             samples_differ_from=int(found["denoiser"]["samples_differ_from"]),

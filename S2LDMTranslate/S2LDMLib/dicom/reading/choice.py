@@ -26,9 +26,9 @@ class SeriesSummary:
     """One series of a folder, for a person to choose from.
 
     Attributes:
-        uid, description, modality: as in the headers, empty where they do not tell.
+        uid, description, modality: what the headers say, empty where they do not tell.
         number: SeriesNumber, None where there is none.
-        slices: images in it; frames of a multi-frame file count each.
+        slices: how many images it holds; each frame of a multi-frame file counts.
         phase_hint: ``arterial``, ``venous``, ``delayed``, ``contrast``, ``without contrast`` or empty: what the
             descriptions and the contrast agent tell, which may be wrong.
         synthetic: whether it says that a program made it up.
@@ -51,7 +51,7 @@ class SeriesSummary:
 
 
 def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
-    """Images by SeriesInstanceUID, in the order of the UIDs; reports, plans and the like are left out.
+    """Sort images by SeriesInstanceUID, in the order of the UIDs; reports, plans and the like are left out.
 
     Raises:
         InputError: a CT file ends before its pixels begin.
@@ -67,7 +67,7 @@ def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
 
 
 def summarise(uid: str, headers: Sequence[Header]) -> SeriesSummary:
-    """What to tell of a series."""
+    """Sum up what a person needs to know of a series."""
     problems = [_problem(header) for header in headers]
     first = headers[problems.index("")] if "" in problems else headers[0]
     told = number(first.dataset, "SeriesNumber")
@@ -94,7 +94,8 @@ def choose(
     """The CT images of the series that is meant, and what to warn of; its localizers and captures are left out.
 
     Args:
-        series: of :func:`by_series`.
+        series: what :func:`by_series` returned.
+        series_uid: SeriesInstanceUID of the one that is meant; None where there is only one.
         where: the folder or file, for messages.
 
     Raises:
@@ -104,6 +105,7 @@ def choose(
     if not summaries:
         raise InputError(f"{where} holds no DICOM image. Give the folder with the files of one CT series.")
     usable = [summary for summary in summaries if not summary.problem]
+    chosen: SeriesSummary | None
     if series_uid is None:
         chosen = _only(usable, summaries, where)
     else:

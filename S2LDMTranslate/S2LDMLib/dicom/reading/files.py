@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydicom import dcmread
@@ -12,14 +12,14 @@ from pydicom.errors import InvalidDicomError
 from ...errors import InputError
 
 _PREAMBLE = 132
-_SUFFIXES = (".dcm", ".ima")  # of old files without a preamble
+_SUFFIXES = (".dcm", ".ima")  # by which old files without a preamble are known
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file says so by its preamble, or by its suffix where it has none.
+    """Whether the file says by its preamble that it is DICOM, or by its suffix where it has none.
 
     Raises:
-        InputError: not readable.
+        InputError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -86,11 +86,5 @@ def unreadable(path: Path, error: OSError) -> InputError:
 
 
 def _only_dicom(paths: Iterable[Path]) -> list[Path]:
-    return list(_wanted(paths))
-
-
-def _wanted(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        # A name with a leading dot is a system's own file, such as macOS's "._IM0001.dcm".
-        if not path.name.startswith(".") and not is_directory_file(path) and is_dicom(path):
-            yield path
+    # A name with a leading dot is a system's own file, such as macOS's "._IM0001.dcm".
+    return [path for path in paths if path.name[0] != "." and not is_directory_file(path) and is_dicom(path)]

@@ -52,7 +52,7 @@ def check_compression(slices: Iterable[DicomSlice]) -> None:
 
 
 def hu_planes(slices: Iterable[DicomSlice]) -> Iterator[np.ndarray]:
-    """(rows, columns) in HU for each slice: int32, or float32 where the rescale is no whole number.
+    """Yields each slice (rows, columns) in HU: int32, or float32 where the rescale is no whole number.
 
     Raises:
         InputError: a file cannot be read or decoded.
@@ -75,13 +75,14 @@ def _whole(one: DicomSlice) -> Dataset:
 
 
 def _stored(dataset: Dataset, one: DicomSlice) -> np.ndarray:
-    """(rows, columns), stored values."""
+    """The stored values of a slice (rows, columns)."""
     index = one.frame or 0
     try:
         with quiet_pydicom():
             if dataset.file_meta.TransferSyntaxUID in _BY_PYDICOM:
                 decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
-                pixels, _ = decoder.as_array(dataset, index=index, raw=True, correct_unused_bits=False)
+                # Annotated as if each option were a dictionary of all.
+                pixels, _ = decoder.as_array(dataset, index=index, raw=True, correct_unused_bits=False)  # type: ignore[arg-type]
             else:
                 pixels = _decoded_by_gdcm(dataset, index)
     except Exception as error:  # decoders raise anything on damaged pixels
@@ -92,7 +93,7 @@ def _stored(dataset: Dataset, one: DicomSlice) -> np.ndarray:
 
 
 def _decoded_by_gdcm(dataset: Dataset, index: int) -> np.ndarray:
-    """Decode one frame. SimpleITK reads files alone and rescales; so the frame goes into one without a rescale."""
+    """Decode one frame. SimpleITK reads only files and rescales them, so the frame goes into one without a rescale."""
     frames = int(number(dataset, "NumberOfFrames") or 1)
     single = Dataset()
     for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
@@ -131,7 +132,7 @@ def _padding(stored: np.ndarray, header: Dataset) -> np.ndarray:
 
 
 def _stored_number(stored: np.ndarray, header: Dataset, keyword: str) -> int | None:
-    """An element in the pixels' own type; many files hold a negative value as an unsigned one."""
+    """The value of an element in the pixels' own type; many files hold a negative value as an unsigned one."""
     value = number(header, keyword)
     if value is None:
         return None
@@ -141,7 +142,7 @@ def _stored_number(stored: np.ndarray, header: Dataset, keyword: str) -> int | N
 
 
 def _used_bits(stored: np.ndarray, header: Dataset) -> np.ndarray:
-    """int32; bits beyond BitsStored, of old overlays, taken away and the sign extended."""
+    """The stored values as int32, without the bits beyond BitsStored (old overlays) and with their sign extended."""
     allocated = 8 * stored.dtype.itemsize
     used = int(number(header, "BitsStored") or allocated)
     high = int(number(header, "HighBit") or used - 1)

@@ -48,12 +48,12 @@ class DicomSlice:
 
     @property
     def sop_instance_uid(self) -> str:
-        """Of the file; frames of one file share it."""
+        """The UID of the file's object; frames of one file share it."""
         return text(self.header, "SOPInstanceUID")
 
     @property
     def frame_of_reference(self) -> str:
-        """Its UID, empty where there is none."""
+        """The UID of the frame of reference, empty where there is none."""
         return text(self.header, "FrameOfReferenceUID")
 
     @property
@@ -135,7 +135,7 @@ def _parts(item: Dataset) -> list[Dataset]:
 
 def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> DicomSlice:
     path = header.path if frame is None else f"{header.path} frame {frame + 1}"
-    size = [number(header.dataset, keyword) for keyword in ("Columns", "Rows")]
+    columns, rows = (int(number(header.dataset, keyword) or 0) for keyword in ("Columns", "Rows"))
     position = _first_numbers(groups, "ImagePositionPatient", 3)
     direction = _first_numbers(groups, "ImageOrientationPatient", 6)
     spacing = _first_numbers(groups, "PixelSpacing", 2)
@@ -149,7 +149,7 @@ def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> Dico
     direction = None if direction is None else _orthonormal(direction)
     if position is None or direction is None:
         raise InputError(f"{path} does not tell its position or orientation. {_EXPORT}")
-    if spacing is None or (spacing <= 0).any() or None in size or min(size) < 1:
+    if spacing is None or (spacing <= 0).any() or min(columns, rows) < 1:
         raise InputError(f"{path} does not tell its matrix or pixel spacing. {_EXPORT}")
     return DicomSlice(
         path=header.path,
@@ -158,7 +158,7 @@ def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> Dico
         position=position,
         direction=direction,
         spacing=(float(spacing[1]), float(spacing[0])),  # DICOM gives the distance between rows first
-        size=(int(size[0]), int(size[1])),
+        size=(columns, rows),
         slope=float(slope[0]),
         intercept=float(intercept[0]),
     )
@@ -174,7 +174,7 @@ def _first_text(groups: Sequence[Dataset], keyword: str) -> str:
 
 
 def _orthonormal(direction: np.ndarray) -> np.ndarray | None:
-    """Rounding taken out of the cosines; None where they are more than rounded."""
+    """The cosines (6,) without their rounding; None where they are more than rounded."""
     row, column = direction[:3], direction[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if not np.allclose(lengths, 1, atol=1e-2) or abs(row @ column) > 1e-2:

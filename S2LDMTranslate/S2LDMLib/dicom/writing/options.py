@@ -12,8 +12,8 @@ class ExportOptions:
     overwrite: replace a series that this program wrote into the same folder.
     burn_in: write SYNTHETIC and the phase into the pixels of the upper left corner.
     anonymize: nothing that identifies the patient travels (PS3.15 Annex E, Basic Profile).
-    patient_name, patient_id, study_description: of a new study, where the source is not DICOM, or of the pseudonym of
-        an anonymised one; None for one that says SYNTHETIC.
+    patient_name, patient_id, study_description: what a new study says, where the source is not DICOM, or the pseudonym
+        of an anonymised one; None for what says SYNTHETIC.
     """
 
     overwrite: bool = False

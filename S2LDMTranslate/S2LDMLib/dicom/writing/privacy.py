@@ -1,8 +1,8 @@
 """De-identification of what travels from a source: the Basic Profile of DICOM PS3.15 Annex E, by a library.
 
-``dicom-anonymizer`` holds the standard's table. It is applied to the attributes that came from the source, before ours
-are added: the profile would also remove the words and equipment that say that a series is synthetic, and these are
-known to name no person.
+``dicom-anonymizer`` holds the standard's table. It is applied to the attributes that came from the source, before this
+program adds its own: the profile would also remove the words and equipment that say that a series is synthetic, and
+these are known to name no person.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from pydicom import Dataset
 from ...errors import InputError
 
 _PROFILE = ("113100", "Basic Application Confidentiality Profile")
-# Descriptions of the series are ours, not the source's.
+# The series is described by this program; what the source was called does not travel.
 _OPTION = ("113105", "Clean Descriptors Option")
 _OF_THE_STUDY = ("StudyDate", "StudyTime")  # may be empty but not absent
 _NOT_IN_THE_TABLE = "IssuerOfAccessionNumberSequence"  # names a hospital; the number itself is in it
 
 
 class Anonymizer:
-    """Removes from data sets what identifies a patient; UIDs are replaced by the same new ones every time."""
+    """Removes from data sets what identifies a patient.
+
+    A UID is replaced by a new random one: by the same one throughout this process, and by another in the next.
+    """
 
     def __init__(self) -> None:
         """Raises InputError where the library is not installed."""
@@ -34,7 +37,7 @@ class Anonymizer:
         self._library = library
 
     def clean(self, dataset: Dataset) -> None:
-        """In place; dates and times go altogether."""
+        """Remove in place what identifies the patient, and all dates and times; those of the study are left empty."""
         self._library.anonymize_dataset(dataset, base_rules_gen=self._library.initialize_actions_2024b)
         if _NOT_IN_THE_TABLE in dataset:
             delattr(dataset, _NOT_IN_THE_TABLE)
@@ -47,7 +50,7 @@ class Anonymizer:
                 del dataset[element.tag]
 
     def uid(self, original: str) -> str:
-        """The UID that stands for this one, within this process."""
+        """The new UID that stands for the original one within this process."""
         return self._library.get_UID(original)
 
     def method(self) -> Dataset:
@@ -61,7 +64,7 @@ class Anonymizer:
 
 
 def code(value: str, meaning: str) -> Dataset:
-    """An item of a code sequence, of the coding scheme DCM (PS3.16 Annex D)."""
+    """Make an item of a code sequence, of the coding scheme DCM (PS3.16 Annex D)."""
     result = Dataset()
     result.CodeValue, result.CodingSchemeDesignator, result.CodeMeaning = value, "DCM", meaning
     return result

@@ -20,7 +20,7 @@ _OUTSIDE = -30000.0
 
 
 def check_resemblance(image: sitk.Image, source: sitk.Image) -> None:
-    """Raises InputError where two volumes, HU, show different bodies on the part that they share."""
+    """Raises InputError where two volumes in HU show different bodies on the part that they share."""
     grid = _coarse(image)
     values = [_on(grid, each) for each in (image, source)]
     counted = (np.minimum(*values) > _OUTSIDE / 2) & (np.maximum(*values) > _BODY_HU)
@@ -46,7 +46,7 @@ def _coarse(image: sitk.Image) -> sitk.Image:
 
 
 def _on(grid: sitk.Image, image: sitk.Image) -> np.ndarray:
-    """float32 (z, y, x); far below air outside the image."""
+    """The image's values on a grid, float32 (z, y, x); outside the image far below air."""
     return sitk.GetArrayFromImage(
         sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, _OUTSIDE, sitk.sitkFloat32)
     )
