@@ -48,6 +48,11 @@ def image_of(values: np.ndarray, spacing: tuple[float, float, float] = (5, 5, 5)
     return image
 
 
+def hu(image: sitk.Image) -> np.ndarray:
+    """The voxels of an image (z, y, x), float64."""
+    return sitk.GetArrayFromImage(image).astype(float)
+
+
 def ct_image(shape: tuple[int, int, int] = (12, 48, 64), spacing: tuple[float, float, float] = (5, 5, 5)) -> sitk.Image:
     """``ct_array`` as an image; spacing is (x, y, z) in mm."""
     return image_of(ct_array(shape), spacing)
