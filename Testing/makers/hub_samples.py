@@ -62,6 +62,17 @@ def message_of(error: pytest.ExceptionInfo[ModelError]) -> str:
 
 
 @contextmanager
+def explains(kind: type[ModelError], *words: str) -> Iterator[None]:
+    """Expect an error of exactly this type, in one line of two sentences that hold every one of the words."""
+    with pytest.raises(kind) as error:
+        yield
+    assert error.type is kind
+    message = message_of(error)
+    for word in words:
+        assert word in message, message
+
+
+@contextmanager
 def hub_for_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """Run a Hub that the client in this process talks to, with an empty cache and no stored token.
 

@@ -8,11 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import torch
 from hub_repos import blob_id
-from hub_samples import DENOISER, HUB, REPO, files_of, make_network
+from hub_samples import DENOISER, HUB, REPO, explains, files_of, make_network
 from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib.errors import Cancelled, ModelError
@@ -105,21 +104,20 @@ def test_cut_download_goes_on_where_it_broke_off(server: HubServer, model: dict[
     assert reports == sorted(reports)
 
 
-def test_server_speaks_the_tree_protocol_too(server: HubServer, model: dict[str, bytes]) -> None:
-    server.repo(REPO, model)
-    assert files_of(Path(huggingface_hub.snapshot_download(REPO))) == model
-
-
 # Cache and revisions
 
 
-def test_cached_commit_needs_no_request(server: HubServer, model: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("way", ["commit", "commit in the name", "local_files_only", "HF_HUB_OFFLINE"])
+def test_the_cache_alone_is_enough(
+    server: HubServer, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     commit = server.repo(REPO, model)
     first = resolve_model(HUB)
     server.log.clear()
-    assert resolve_model(HUB, revision=commit) == first
-    assert resolve_model(f"{HUB}@{commit}") == first
-    assert server.log == []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "HF_HUB_OFFLINE")
+    name = f"{HUB}@{commit}" if way == "commit in the name" else HUB
+    again = resolve_model(name, commit if way == "commit" else None, local_files_only=way == "local_files_only")
+    assert (again, server.log) == (first, [])
 
 
 def test_cached_branch_is_not_downloaded_again(server: HubServer, model: dict[str, bytes]) -> None:
@@ -141,16 +139,6 @@ def test_pinned_revision_stays_when_the_branch_moves(server: HubServer, model: d
     assert len([path for path in server.requested("GET") if path.startswith("/cdn/")]) == 2
 
 
-def test_offline_uses_the_cache(server: HubServer, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    server.repo(REPO, model)
-    first = resolve_model(HUB)
-    server.log.clear()
-    assert resolve_model(HUB, local_files_only=True) == first
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert resolve_model(HUB) == first
-    assert server.log == []
-
-
 @pytest.mark.parametrize("trouble", ["no network", "outage"])
 def test_cached_model_serves_while_the_hub_is_out_of_reach(
     server: HubServer, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, trouble: str
@@ -162,6 +150,15 @@ def test_cached_model_serves_while_the_hub_is_out_of_reach(
     else:
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     assert resolve_model(HUB) == first
+
+
+def test_a_name_without_prefix_asks_the_hub_for_nothing(server: HubServer, model: dict[str, bytes]) -> None:
+    server.repo(REPO, model)
+    with explains(ModelError, f"give {HUB}"):
+        resolve_model(REPO)
+    assert server.requested() == []
+    fetched = resolve_model(HUB)
+    assert resolve_model(REPO) == resolve_model(REPO, local_files_only=True) == fetched
 
 
 # Whole runs, configured by the environment alone
@@ -177,10 +174,9 @@ except S2LDMError as error:
     print(type(error).__name__, error)
 """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    path = os.pathsep.join(sys.path)
-    settings = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(home), "PYTHONPATH": path, **environment}
+    settings = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", script]
-    return subprocess.run(command, capture_output=True, text=True, env={**clean, **settings}, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, env=clean | settings | environment, timeout=60)
 
 
 def test_environment_alone_sets_endpoint_home_and_offline_mode(
@@ -251,12 +247,3 @@ def test_push_takes_the_token_of_the_environment(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_valid")
     assert push_to_hub(folder, REPO) in server.repos[REPO].commits
-
-
-def test_a_name_without_prefix_asks_the_hub_for_nothing(server: HubServer, model: dict[str, bytes]) -> None:
-    server.repo(REPO, model)
-    with pytest.raises(ModelError, match=f"give {HUB}"):
-        resolve_model(REPO)
-    assert server.requested() == []
-    fetched = resolve_model(HUB)
-    assert resolve_model(REPO) == resolve_model(REPO, local_files_only=True) == fetched

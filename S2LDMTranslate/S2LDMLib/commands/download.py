@@ -37,7 +37,9 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
 
     def on_progress(fraction: float, name: str) -> None:
         if should_cancel():
-            raise Cancelled("Cancelled; what has arrived is kept, and the next download goes on from there.")
+            raise Cancelled(
+                "Cancelled; the files that have arrived are kept, and the next download fetches the others."
+            )
         shown(fraction, name)
 
     source = resolve_model(HUB_PREFIX + args.model.removeprefix(HUB_PREFIX), on_progress=on_progress)

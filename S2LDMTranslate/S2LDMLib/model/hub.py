@@ -103,24 +103,19 @@ def resolve_model(
         raise ModelError(
             f"Two revisions of {name['repo_id']} are given, {name['revision']} and {revision}. Give only one."
         )
-    revision = revision or name["revision"] or "main"
+    repo_id, revision = name["repo_id"], revision or name["revision"] or "main"
     hub = hub_client()
     offline = local_files_only or hub.constants.is_offline_mode()
-    is_meant = str(model).startswith(HUB_PREFIX) or _cached_snapshot(hub, name["repo_id"], revision) is not None
-    if not is_meant and not offline:
-        raise ModelError(
-            f"There is no folder {folder} here, and no model of that name in the cache. Correct the path, or give "
-            f"{HUB_PREFIX}{model} to fetch it from the Hugging Face Hub."
-        )
-    with explained(name["repo_id"], "download", revision):
-        folder = _snapshot(hub, name["repo_id"], revision, offline, on_progress or (lambda *_: None))
+    with explained(repo_id, "download", revision):
+        is_meant = str(model).startswith(HUB_PREFIX) or offline or _cached_snapshot(hub, repo_id, revision)
+        if not is_meant:
+            raise ModelError(
+                f"There is no folder {folder} here, and no model of that name in the cache. Correct the path, or give "
+                f"{HUB_PREFIX}{model} to fetch it from the Hugging Face Hub."
+            )
+        folder = _snapshot(hub, repo_id, revision, offline, on_progress or (lambda *_: None))
     check_format(folder)
-    return ModelSource(folder, name["repo_id"], folder.name)
-
-
-def _cached_snapshot(hub: ModuleType, repo_id: str, revision: str) -> Path | None:
-    found = [hub.try_to_load_from_cache(repo_id, name, revision=revision) for name in REQUIRED_FILES]
-    return Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
+    return ModelSource(folder, repo_id, folder.name)
 
 
 def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelSource:
@@ -132,6 +127,11 @@ def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelS
             "Leave the revision out or give the folder that was meant."
         )
     return ModelSource(folder, model_id, digest)
+
+
+def _cached_snapshot(hub: ModuleType, repo_id: str, revision: str) -> Path | None:
+    found = [hub.try_to_load_from_cache(repo_id, name, revision=revision) for name in REQUIRED_FILES]
+    return Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
 
 
 def _snapshot(hub: ModuleType, repo_id: str, revision: str, offline: bool, on_progress: Progress) -> Path:
@@ -204,8 +204,10 @@ def silent_bar(report: Callable[[int], None] = lambda _: None) -> type:
     """Return a class that the client takes for a tqdm progress bar and that reports the bytes so far."""
 
     class SilentBar:
-        def __init__(self, *_args: object, initial: int = 0, **_kwargs: object) -> None:
-            self.n = initial
+        n = 0
+
+        def __init__(self, *_args: object, **_kwargs: object) -> None:
+            pass
 
         def __enter__(self) -> SilentBar:
             return self
