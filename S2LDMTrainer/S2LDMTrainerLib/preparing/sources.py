@@ -230,7 +230,8 @@ def _rows(file: Path) -> list[dict[str, Any]]:
         raise InputError(f"{file} is no CSV or JSON file ({error}). Correct it.") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{file} is not a list of objects. Give one object a case: {', '.join(COLUMNS)}.")
-    return rows
+    # Spreadsheets save rows of nothing but commas; a name of blanks is none.
+    return [row for row in rows if any(str(value).strip() for value in row.values() if value)]
 
 
 def _pair(

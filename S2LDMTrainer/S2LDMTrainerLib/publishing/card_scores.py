@@ -72,7 +72,7 @@ def read_scores(file: Path, revision: str, phases: tuple[str, ...]) -> Evaluatio
         InputError: the file cannot be read, is of another format, or scores other weights or other phases.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"The scores {file} do not exist. Write them with 's2ldm-train evaluate --json'.") from None
     except (OSError, ValueError) as error:

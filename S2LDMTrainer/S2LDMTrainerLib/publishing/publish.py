@@ -210,7 +210,7 @@ def _read_recipe(folder: Path) -> tuple[Path | None, dict[str, str] | None]:
     if not file.is_file():
         return None, None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"The recipe {file} cannot be read ({error}). Correct it or move it away.") from None
     if not isinstance(content, dict):

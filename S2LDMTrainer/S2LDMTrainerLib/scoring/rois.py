@@ -34,7 +34,7 @@ def read_rois(file: Path) -> dict[str, list[Roi]]:
         InputError: the file cannot be read or is of another form.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"The ROI file {file} cannot be read ({error}). Give a JSON file of discs.") from None
     try:

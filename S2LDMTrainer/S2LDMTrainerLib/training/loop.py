@@ -64,6 +64,7 @@ def run_stage(
             raise
         loop.save_what_is_done()
         raise failure from error
+    machine.wait()  # before the main process has saved and pruned, the others must not look for the best
     if stage.schedule.keep == "best" and (best := best_checkpoint(run.stage(stage.name))):
         load_checkpoint(best, stage.networks)
 
