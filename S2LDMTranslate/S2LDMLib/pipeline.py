@@ -28,11 +28,13 @@ from .model.layout import check_format
 from .model.upload import push_to_hub
 from .model.weights import load_weights, save_weights
 from .networks.autoencoder import SyncreticAutoencoder
-from .networks.denoisers import Denoiser, build_denoiser
+from .networks.build import build_denoiser
+from .networks.denoisers import Denoiser
 from .progress import OnProgress, ProgressReporter
 from .volume.region import Region
 
 DETAILS = ("native", "model")
+SEEDS = (-(2**63), 2**63 - 1)  # what PyTorch takes everywhere
 
 
 @dataclass
@@ -128,7 +130,7 @@ class S2LDMPipeline:
         """
         steps = self.scheduler.config.steps if steps is None else steps
         detail = detail or ("native" if self.config.residual_decode else "model")
-        self.check_arguments(phase, steps, detail)
+        self.check_arguments(phase, steps, detail, seed)
         report = ProgressReporter(on_progress, should_cancel)
         report.report("preprocess", 0, 1)
         checked = check_input(image, self.smallest_input())
@@ -202,7 +204,7 @@ class S2LDMPipeline:
         z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self.denoiser.multiple, strict=True))
         return x, y, max(z, self.denoiser.config.context)
 
-    def check_arguments(self, phase: str, steps: int, detail: str) -> None:
+    def check_arguments(self, phase: str, steps: int, detail: str, seed: int = 0) -> None:
         """Raises InputError where the model cannot run so, or the device is not there; costs nothing."""
         if phase not in self.config.phases:
             raise InputError(f"The model has no phase {phase!r}. Use one of: {', '.join(self.config.phases)}.")
@@ -213,6 +215,8 @@ class S2LDMPipeline:
         most = round(self.scheduler.config.start * self.scheduler.config.train_timesteps)
         if not 1 <= steps <= most:
             raise InputError(f"{steps} sampling steps are impossible. Use 1 to {most}.")
+        if not SEEDS[0] <= seed <= SEEDS[1]:
+            raise InputError(f"The seed {seed} is out of range. Use {SEEDS[0]} to {SEEDS[1]}.")
         next(plans(self.device, self.dtype))  # refuses an unknown device or precision
 
     def _reach(self) -> tuple[int, int, int]:

@@ -37,6 +37,7 @@ class ProgressReporter:
         self._on_progress = on_progress or (lambda progress: None)
         self._should_cancel = should_cancel or (lambda: False)
         self._start = time.monotonic()
+        self._fraction = 0.0
 
     def report(self, stage: str, done: int, total: int) -> None:
         """``done`` of ``total`` units of a stage are finished.
@@ -47,5 +48,6 @@ class ProgressReporter:
         if self._should_cancel():
             raise Cancelled("Cancelled; nothing was written.")
         before = sum(share for name, share in STAGES.items() if list(STAGES).index(name) < list(STAGES).index(stage))
-        fraction = min(1.0, before + STAGES[stage] * done / total)
+        # A second try, after memory ran out, begins behind where the first one ended.
+        self._fraction = fraction = max(self._fraction, min(1.0, before + STAGES[stage] * done / total))
         self._on_progress(Progress(stage, fraction, remaining_s(time.monotonic() - self._start, fraction)))

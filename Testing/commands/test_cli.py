@@ -142,7 +142,7 @@ def test_a_model_on_the_hub_is_fetched_once_and_then_used_offline(ncct: Path, tm
     with HubServer() as server:
         commit = server.repo("lab/model", files_of(resolve_model("bundled").folder))
         environment = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(cache), "HF_TOKEN": "", "NO_PROXY": "127.0.0.1"}
-        arguments = ("--phase", "arterial", "--model", f"lab/model@{commit}")
+        arguments = ("--phase", "arterial", "--model", f"hf://lab/model@{commit}")
         done = s2ldm("translate", ncct, tmp_path / "hub.nrrd", *arguments, "--progress", "json", **environment)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[0])["stage"] == "download"
@@ -158,7 +158,9 @@ def test_a_model_on_the_hub_is_fetched_once_and_then_used_offline(ncct: Path, tm
 
 def test_a_hub_out_of_reach_is_one_line_and_exit_code_1(ncct: Path, tmp_path: Path) -> None:
     environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "cache"), "NO_PROXY": "127.0.0.1"}
-    done = s2ldm("translate", ncct, tmp_path / "o.nrrd", "--phase", "venous", "--model", "lab/model", **environment)
+    done = s2ldm(
+        "translate", ncct, tmp_path / "o.nrrd", "--phase", "venous", "--model", "hf://lab/model", **environment
+    )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and "Cannot reach http://127.0.0.1:9" in done.stderr
     assert not (tmp_path / "o.nrrd").exists()

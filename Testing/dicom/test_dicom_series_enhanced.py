@@ -42,8 +42,9 @@ def test_a_series_may_be_split_over_files(tmp_path):
     def later(index: int, groups: Dataset) -> None:
         groups.PlanePositionSequence[0].ImagePositionPatient = [-40.0, -50.0, 100 + 5.0 * (index + 7)]
 
-    write_enhanced(tmp_path / "b.dcm", STORED[:7], SeriesInstanceUID=series)
-    write_enhanced(tmp_path / "a.dcm", STORED[7:], later, SeriesInstanceUID=series)
+    one = {"SeriesInstanceUID": series, "StudyInstanceUID": generate_uid()}
+    write_enhanced(tmp_path / "b.dcm", STORED[:7], **one)
+    write_enhanced(tmp_path / "a.dcm", STORED[7:], later, **one)
     assert np.array_equal(sitk.GetArrayFromImage(read_volume(tmp_path)), ct_array())
 
 

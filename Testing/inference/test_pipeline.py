@@ -208,7 +208,7 @@ def test_a_pushed_pipeline_is_loaded_from_the_hub(
     with hub_for_client(monkeypatch, tmp_path):
         monkeypatch.setenv("HF_TOKEN", "hf_valid")
         commit = bundled.push_to_hub("lab/mine")
-        again = S2LDMPipeline.from_pretrained("lab/mine", revision=commit, device="cpu")
+        again = S2LDMPipeline.from_pretrained("hf://lab/mine", revision=commit, device="cpu")
     assert again.source.revision == commit
     for ours, theirs in zip(bundled.denoiser.parameters(), again.denoiser.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -19,6 +19,7 @@ from S2LDMLib.model.layout import CONFIG_FILES, WEIGHT_FILES
 from S2LDMLib.model.weights import save_weights
 
 REPO = "lab/model"
+HUB = f"hf://{REPO}"
 DENOISER = "denoiser/model.safetensors"
 
 

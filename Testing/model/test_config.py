@@ -54,7 +54,7 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         load_config(SchedulerConfig, file)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "cannot be read as JSON"), ("[1]", "an object is expected")])
+@pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[1]", "not a JSON object")])
 def test_a_broken_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(text)

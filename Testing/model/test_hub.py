@@ -12,10 +12,10 @@ import huggingface_hub
 import pytest
 import torch
 from hub_repos import blob_id
-from hub_samples import DENOISER, REPO, files_of, make_network
+from hub_samples import DENOISER, HUB, REPO, files_of, make_network
 from hub_server import HubServer
 from huggingface_hub import constants
-from S2LDMLib.errors import Cancelled
+from S2LDMLib.errors import Cancelled, ModelError
 from S2LDMLib.model import hub
 from S2LDMLib.model.hub import BUNDLED, ModelSource, resolve_model
 from S2LDMLib.model.layout import weights_digest
@@ -31,26 +31,26 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 def test_download_gives_the_folder_and_its_commit(server: HubServer, model: dict[str, bytes]) -> None:
     commit = server.repo(REPO, model)
-    source = resolve_model(REPO)
+    source = resolve_model(HUB)
     assert source == ModelSource(source.folder, REPO, commit)
     assert files_of(source.folder) == model
 
 
 def test_only_the_files_of_a_model_are_requested(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, {**model, "pytorch_model.bin": b"x", "code.py": b"x", "denoiser/old.safetensors": b"x"})
-    assert files_of(resolve_model(REPO).folder) == model
+    assert files_of(resolve_model(HUB).folder) == model
     assert not [path for path in server.requested() if path.endswith((".bin", ".py", "old.safetensors"))]
 
 
 def test_a_model_without_readme_is_complete(server: HubServer, model: dict[str, bytes]) -> None:
     del (files := dict(model))["README.md"]
     server.repo(REPO, files)
-    assert files_of(resolve_model(REPO).folder) == files
+    assert files_of(resolve_model(HUB).folder) == files
 
 
 def test_nothing_about_this_machine_is_reported(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, model)
-    resolve_model(REPO)
+    resolve_model(HUB)
     assert not [request for request in server.log if "torch/" in request.headers["user-agent"]]
     assert {path.split("/")[1] for path in server.requested()} == {"api", "lab", "cdn"}
     assert [path for path in server.requested() if path.startswith("/api")] == [f"/api/models/{REPO}/revision/main"]
@@ -59,7 +59,7 @@ def test_nothing_about_this_machine_is_reported(server: HubServer, model: dict[s
 def test_progress_rises_to_one_and_names_each_file(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, model)
     reports: list[tuple[float, str]] = []
-    resolve_model(REPO, on_progress=lambda fraction, file: reports.append((fraction, file)))
+    resolve_model(HUB, on_progress=lambda fraction, file: reports.append((fraction, file)))
     fractions = [fraction for fraction, _ in reports]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
@@ -76,8 +76,8 @@ def test_cancelling_in_the_callback_ends_the_download(server: HubServer, model: 
             raise Cancelled("Stopped.")
 
     with pytest.raises(Cancelled):
-        resolve_model(REPO, on_progress=cancel)
-    assert files_of(resolve_model(REPO).folder) == model
+        resolve_model(HUB, on_progress=cancel)
+    assert files_of(resolve_model(HUB).folder) == model
 
 
 def test_large_files_come_from_the_cdn_without_the_token(
@@ -85,7 +85,7 @@ def test_large_files_come_from_the_cdn_without_the_token(
 ) -> None:
     server.repo(REPO, model, private=True)
     monkeypatch.setenv("HF_TOKEN", "hf_valid")
-    resolve_model(REPO)
+    resolve_model(HUB)
     served = [request for request in server.log if request.path.startswith("/cdn/") and request.method == "GET"]
     assert len(served) == 2
     assert not [request for request in served if "authorization" in request.headers]
@@ -98,7 +98,7 @@ def test_cut_download_goes_on_where_it_broke_off(server: HubServer, model: dict[
     path = f"/cdn/{blob_id(DENOISER, large)}"
     server.cut_once[blob_id(DENOISER, large)] = chunk + 1000
     reports: list[float] = []
-    source = resolve_model(REPO, on_progress=lambda fraction, _file: reports.append(fraction))
+    source = resolve_model(HUB, on_progress=lambda fraction, _file: reports.append(fraction))
     gets = [request for request in server.log if request.path == path and request.method == "GET"]
     assert [request.headers.get("range") for request in gets] == [None, f"bytes={chunk}-"]
     assert (source.folder / DENOISER).read_bytes() == large
@@ -115,18 +115,18 @@ def test_server_speaks_the_tree_protocol_too(server: HubServer, model: dict[str,
 
 def test_cached_commit_needs_no_request(server: HubServer, model: dict[str, bytes]) -> None:
     commit = server.repo(REPO, model)
-    first = resolve_model(REPO)
+    first = resolve_model(HUB)
     server.log.clear()
-    assert resolve_model(REPO, revision=commit) == first
-    assert resolve_model(f"{REPO}@{commit}") == first
+    assert resolve_model(HUB, revision=commit) == first
+    assert resolve_model(f"{HUB}@{commit}") == first
     assert server.log == []
 
 
 def test_cached_branch_is_not_downloaded_again(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, model)
-    first = resolve_model(REPO)
+    first = resolve_model(HUB)
     server.log.clear()
-    assert resolve_model(REPO) == first
+    assert resolve_model(HUB) == first
     assert not [path for path in server.requested("GET") if not path.startswith("/api/")]
 
 
@@ -134,7 +134,7 @@ def test_pinned_revision_stays_when_the_branch_moves(server: HubServer, model: d
     old = server.repo(REPO, model)
     newer = json.dumps({"format_version": 1, "part": "newer"}).encode()
     new = server.repos[REPO].commit({"denoiser/config.json": newer})
-    pinned, latest = resolve_model(f"{REPO}@{old}"), resolve_model(REPO)
+    pinned, latest = resolve_model(f"{HUB}@{old}"), resolve_model(HUB)
     assert (pinned.revision, latest.revision) == (old, new)
     assert files_of(pinned.folder) == model
     assert (latest.folder / "denoiser/config.json").read_bytes() == newer
@@ -143,11 +143,11 @@ def test_pinned_revision_stays_when_the_branch_moves(server: HubServer, model: d
 
 def test_offline_uses_the_cache(server: HubServer, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     server.repo(REPO, model)
-    first = resolve_model(REPO)
+    first = resolve_model(HUB)
     server.log.clear()
-    assert resolve_model(REPO, local_files_only=True) == first
+    assert resolve_model(HUB, local_files_only=True) == first
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert resolve_model(REPO) == first
+    assert resolve_model(HUB) == first
     assert server.log == []
 
 
@@ -156,12 +156,12 @@ def test_cached_model_serves_while_the_hub_is_out_of_reach(
     server: HubServer, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     server.repo(REPO, model)
-    first = resolve_model(REPO)
+    first = resolve_model(HUB)
     if trouble == "outage":
         server.outage = 503
     else:
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
-    assert resolve_model(REPO) == first
+    assert resolve_model(HUB) == first
 
 
 # Whole runs, configured by the environment alone
@@ -188,7 +188,7 @@ def test_environment_alone_sets_endpoint_home_and_offline_mode(
 ) -> None:
     server.repo(REPO, model)
     home = tmp_path / "home"
-    online = run_client(server, home, REPO)
+    online = run_client(server, home, HUB)
     assert files_of(Path(online.stdout.strip())) == model, online.stderr
     assert home in Path(online.stdout.strip()).parents
     server.log.clear()
@@ -232,7 +232,7 @@ def test_pushed_model_comes_back_the_same(server: HubServer, folder: Path, model
     assert server.repos[REPO].private
     assert server.repos[REPO].commits == {commit: model}
     server.repos[REPO].private = False
-    source = resolve_model(f"{REPO}@{commit}")
+    source = resolve_model(f"{HUB}@{commit}")
     network = make_network(seed=7)
     load_weights(network, source.folder / DENOISER)
     assert torch.equal(network.weight, make_network(seed=1).weight)
@@ -251,3 +251,12 @@ def test_push_takes_the_token_of_the_environment(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_valid")
     assert push_to_hub(folder, REPO) in server.repos[REPO].commits
+
+
+def test_a_name_without_prefix_asks_the_hub_for_nothing(server: HubServer, model: dict[str, bytes]) -> None:
+    server.repo(REPO, model)
+    with pytest.raises(ModelError, match=f"give {HUB}"):
+        resolve_model(REPO)
+    assert server.requested() == []
+    fetched = resolve_model(HUB)
+    assert resolve_model(REPO) == resolve_model(REPO, local_files_only=True) == fetched

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_samples import DENOISER, REPO, message_of
+from hub_samples import DENOISER, HUB, REPO, message_of
 from hub_server import HubServer
 from huggingface_hub import constants
 from S2LDMLib.errors import DownloadError, ModelError
@@ -27,22 +27,22 @@ from S2LDMLib.model.upload import push_to_hub
 def test_offline_with_nothing_cached_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "HF_HUB_OFFLINE")
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO, local_files_only=way == "argument")
+        resolve_model(HUB, local_files_only=way == "argument")
     assert re.match(r"Offline mode is on and the cache .* lacks lab/model \(main\)", message_of(error))
     assert server.log == []
 
 
 def test_offline_with_a_part_cached_is_explained(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, model)
-    (resolve_model(REPO).folder / DENOISER).unlink()
+    (resolve_model(HUB).folder / DENOISER).unlink()
     with pytest.raises(DownloadError, match="Offline mode is on"):
-        resolve_model(REPO, local_files_only=True)
+        resolve_model(HUB, local_files_only=True)
 
 
 def test_no_network_with_nothing_cached_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert "Cannot reach http://127.0.0.1:1 for the download of lab/model" in message_of(error)
 
 
@@ -56,7 +56,7 @@ def test_full_disk_of_the_cache_is_explained(server: HubServer, model: dict[str,
     server.repo(REPO, {**model, DENOISER: model[DENOISER] + bytes(1 << 20)})
     script = f"""
 mount -t tmpfs -o size=256k tmpfs {tmp_path / "cache"} || exit 77
-exec "$0" -c 'from S2LDMLib.model.hub import resolve_model; resolve_model("{REPO}")'
+exec "$0" -c 'from S2LDMLib.model.hub import resolve_model; resolve_model("{HUB}")'
 """
     (tmp_path / "cache").mkdir()
     environment = {
@@ -82,7 +82,7 @@ def test_private_or_unknown_repository_without_token_is_explained(
     if private:
         server.repo(REPO, model, private=True)
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     message = message_of(error)
     assert f"{REPO} is private or does not exist on {server.endpoint}" in message
     assert "set HF_TOKEN or run 'hf auth login'" in message
@@ -91,7 +91,7 @@ def test_private_or_unknown_repository_without_token_is_explained(
 def test_unknown_repository_is_explained(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_valid")
     with pytest.raises(ModelError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert not isinstance(error.value, DownloadError)
     assert f"There is neither a folder nor a model {REPO} on {server.endpoint}" in message_of(error)
 
@@ -99,7 +99,7 @@ def test_unknown_repository_is_explained(server: HubServer, monkeypatch: pytest.
 def test_gated_repository_is_explained(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, model, gated=True)
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert f"{REPO} is gated. Accept its terms at {server.endpoint}/{REPO}" in message_of(error)
 
 
@@ -109,7 +109,7 @@ def test_refused_token_is_explained(
     server.repo(REPO, model)
     monkeypatch.setenv("HF_TOKEN", "hf_expired")
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert "asks for a valid access token" in message_of(error)
 
 
@@ -117,14 +117,14 @@ def test_refused_token_is_explained(
 def test_unknown_revision_is_explained(server: HubServer, model: dict[str, bytes], revision: str) -> None:
     server.repo(REPO, model)
     with pytest.raises(ModelError) as error:
-        resolve_model(REPO, revision=revision)
+        resolve_model(HUB, revision=revision)
     assert f"{REPO} has no revision '{revision}'" in message_of(error)
 
 
 def test_outage_is_explained(server: HubServer) -> None:
     server.outage = 503
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert f"{server.endpoint} answered with error 503" in message_of(error)
 
 
@@ -132,7 +132,7 @@ def test_missing_file_is_named_before_any_download(server: HubServer, model: dic
     del (files := dict(model))[DENOISER]
     server.repo(REPO, files)
     with pytest.raises(ModelError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert f"{REPO} at main lacks {DENOISER}." in message_of(error)
     assert not [path for path in server.requested() if "/resolve/" in path]
 
@@ -140,7 +140,7 @@ def test_missing_file_is_named_before_any_download(server: HubServer, model: dic
 def test_repository_of_pickles_is_refused_unread(server: HubServer) -> None:
     server.repo(REPO, {"config.json": b"{}", "pytorch_model.bin": b"x", "unet.ckpt": b"x"})
     with pytest.raises(ModelError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert f"{REPO} at main holds only pickled weights (pytorch_model.bin, unet.ckpt)" in message_of(error)
     assert not [path for path in server.requested() if "/resolve/" in path]
 
@@ -148,7 +148,7 @@ def test_repository_of_pickles_is_refused_unread(server: HubServer) -> None:
 def test_newer_format_is_refused_before_its_weights_are_fetched(server: HubServer, model: dict[str, bytes]) -> None:
     server.repo(REPO, {**model, "config.json": b'{"format_version": 3}'})
     with pytest.raises(ModelError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert "has format 3, but this S2LDM reads formats up to 2. Update S2LDM." in message_of(error)
     assert not [path for path in server.requested() if path.startswith("/cdn/")]
 
@@ -165,7 +165,7 @@ def test_full_disk_is_explained(server: HubServer, model: dict[str, bytes], reas
             raise reason
 
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO, on_progress=fail)
+        resolve_model(HUB, on_progress=fail)
     assert re.match(r"The disk of the cache .* is full\. Free some space or point HF_HOME", message_of(error))
 
 
@@ -173,7 +173,7 @@ def test_unusable_cache_is_explained(server: HubServer, model: dict[str, bytes],
     server.repo(REPO, model)
     (tmp_path / "cache").touch()
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert re.match(r"Cannot write to the cache .*\. Check its permissions or point", message_of(error))
 
 
@@ -184,20 +184,20 @@ def test_any_other_failure_keeps_its_reason(server: HubServer, model: dict[str, 
         raise RuntimeError("Something odd.\nDetails that do not fit.")
 
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO, on_progress=fail)
+        resolve_model(HUB, on_progress=fail)
     assert message_of(error) == f"The download of {REPO} failed (Something odd). Try again."
 
 
 def test_missing_client_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(DownloadError) as error:
-        resolve_model(REPO)
+        resolve_model(HUB)
     assert "pip install 'huggingface_hub>=2'" in message_of(error)
 
 
 def test_name_that_the_hub_forbids_is_explained(server: HubServer) -> None:
     with pytest.raises(ModelError) as error:
-        resolve_model("lab/a--b")
+        resolve_model("hf://lab/a--b")
     assert "'lab/a--b' is not a valid repository name" in message_of(error)
 
 
@@ -255,7 +255,7 @@ def test_folder_of_another_revision_is_refused(folder: Path) -> None:
 
 def test_two_revisions_are_refused() -> None:
     with pytest.raises(ModelError) as error:
-        resolve_model(f"{REPO}@v1", revision="v2")
+        resolve_model(f"{HUB}@v1", revision="v2")
     assert "Two revisions of lab/model are given, v1 and v2" in message_of(error)
 
 

@@ -29,11 +29,12 @@ _MACHINE_PATH = re.compile(r"(?:^|[\s'\"=:(])(?:~?/[\w.-]+/|[A-Za-z]:\\)")  # ab
 class PublishRequest:
     """What the user asks for; see :class:`~S2LDMTrainerLib.publishing.model_card.CardFacts` for the fields of the card.
 
-    folder: the model folder.
-    scores: file that ``s2ldm-train evaluate --json`` wrote.
-    private: visibility of a new repository.
-    message: of the commit; None for one that names the model.
-    replace_card: write the card anew even where somebody wrote or changed it.
+    Attributes:
+        folder: the model folder.
+        scores: the file that ``s2ldm-train evaluate --json`` wrote.
+        private: whether a new repository is private.
+        message: the commit's message; None for one that names the model.
+        replace_card: whether the card is written anew even where somebody wrote or changed it.
     """
 
     folder: Path
@@ -51,10 +52,12 @@ class PublishRequest:
 class Draft:
     """A checked model with its card, ready to be uploaded.
 
-    own_text: the card's text is the user's, from the model folder.
-    message: of the commit.
-    size: of the model's files, bytes.
-    notes: what the user should know about the card.
+    Attributes:
+        card: the whole card.
+        own_text: whether its text is the user's, from the model folder.
+        message: the commit's message.
+        size: the size of the model's files, bytes.
+        notes: what the user should know about the card.
     """
 
     card: str
@@ -78,6 +81,7 @@ def draft(request: PublishRequest) -> Draft:
     from S2LDMLib.pipeline import S2LDMPipeline  # and torch, which takes seconds: what is wrong above is told at once
 
     pipeline = S2LDMPipeline.from_pretrained(request.folder, device="cpu")
+    assert pipeline.source is not None  # as of every pipeline that was loaded
     revision, phases = pipeline.source.revision, pipeline.config.phases
     facts = CardFacts(
         repo_id=request.repo_id,
@@ -189,7 +193,7 @@ def _missing(provenance: dict[str, str], facts: CardFacts) -> list[str]:
 
 
 def _own_card(folder: Path) -> str | None:
-    """The README of the model folder if somebody wrote or changed it."""
+    """Return the README of the model folder if somebody wrote or changed it."""
     file = folder / README_FILE
     if not file.is_file():
         return None
@@ -201,10 +205,9 @@ def _own_card(folder: Path) -> str | None:
 
 
 def _read_recipe(folder: Path) -> tuple[Path | None, dict[str, str] | None]:
-    """The recipe beside a trained model, flat, without empty fields and without paths of this machine."""
-    candidates = (folder / "training.json", folder.resolve().parent / "recipe.json")
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if file is None:
+    """Return the recipe beside a trained model, flat, without empty fields and without paths of this machine."""
+    file = folder.resolve().parent / "recipe.json"
+    if not file.is_file():
         return None, None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

@@ -50,7 +50,7 @@ class Translation:
             float32 (Z, Y, X): the CECT in HU, or with ``native`` detail its difference to the NCCT in HU.
         """
         precision = torch.autocast(self.plan.device.type, self.plan.dtype, enabled=self.plan.dtype != torch.float32)
-        with precision, torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        with precision, torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             z_n = self.encode(ncct)
             z = self.sample(z_n, phase, steps, seed)
             output = self.decode(z, z_n, detail)

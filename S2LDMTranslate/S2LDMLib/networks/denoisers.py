@@ -1,4 +1,4 @@
-"""What a pipeline asks of a denoiser, whatever its kind, and which kinds there are."""
+"""What a pipeline asks of a denoiser, whatever its kind."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from ..errors import ModelError
-from ..model.config import PAPER, RESIDUAL_X0, DenoiserConfig
+from ..model.config import DenoiserConfig
 from .triple import Triple
 
 # ``run(network, *latents)``: runs a network over latents, [1, C, Z, Y, X] each, in parts where that is exact, and gives
@@ -69,20 +68,3 @@ class Denoiser(nn.Module, ABC):
         Returns:
             Standardised latent [1, C, Z, Y, X], fp32.
         """
-
-
-def build_denoiser(config: DenoiserConfig, latent_channels: int, phases: int) -> Denoiser:
-    """Build the denoiser that a configuration names, untrained.
-
-    Raises:
-        ModelError: its kind is unknown.
-    """
-    if config.kind == RESIDUAL_X0:
-        from .denoiser import LatentDenoiser
-
-        return LatentDenoiser(config, latent_channels, phases)
-    if config.kind == PAPER:
-        from .paper_denoiser import PaperDenoiser  # MONAI, which it is made of, is slow to import
-
-        return PaperDenoiser(config, latent_channels, phases)
-    raise ModelError(f"The denoiser kind {config.kind!r} is unknown; update this program.")

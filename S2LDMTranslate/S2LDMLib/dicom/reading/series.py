@@ -14,6 +14,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ...errors import InputError
+from .belonging import check_one_pass, check_one_patient
 from .choice import SeriesSummary, by_series, choose, is_ct, summarise
 from .duplicates import without_duplicates
 from .files import deeper_files, direct_files, is_directory_file, listed_files
@@ -62,15 +63,19 @@ def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
         series_uid: SeriesInstanceUID, needed where there are several CT series.
 
     Raises:
-        InputError: there is no CT series, there are several, or it cannot be read; slices are missing, of different
-            kinds, or different ones in one place; or the values are not HU.
+        InputError: there is no CT series, there are several, or it cannot be read; slices are of several patients,
+            studies or passes; slices are missing, of different kinds, or different ones in one place; or the values
+            are not HU.
     """
     where, headers = _headers(source)
     members, doubts = choose(by_series(headers), series_uid, where)
+    unnamed = check_one_patient(members)
     slices = [one for header in members for one in slices_of(header)]
     check_alike(slices)
     check_compression(slices)
-    slices, doubled = without_duplicates(in_order(slices))
+    slices = in_order(slices)
+    check_one_pass(slices)
+    slices, doubled = without_duplicates(slices)
     if len(slices) == 1:
         raise InputError(_only_one(slices[0], where))
     grid = lay_out(slices)
@@ -78,7 +83,7 @@ def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
         uid=members[0].text("SeriesInstanceUID"),
         slices=tuple(slices),
         regular=grid.regular,
-        warnings=(*doubts, *doubled, *grid.warnings),
+        warnings=(*doubts, *unnamed, *doubled, *grid.warnings),
         _grid=grid,
     )
 

@@ -23,8 +23,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import format_number_as_ds
 
-from ...about import NOTICE
-from ...model.config import PHASES
+from ...about import NOTICE, PHASES
 from ...volume.grid import AIR_HU
 from ..reading.headers import number, text
 from ..reading.series import DicomSeries

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from S2LDMLib.errors import InputError
 from S2LDMLib.volume.files import write_volume
 from S2LDMSlicerLib.errors import PanelError
 
-from ..scene.dicom_database import add_series
-from ..scene.dicom_hierarchy import file_under_its_study
-from ..scene.result_nodes import comes_from_dicom, is_result, provenance_of, source_files_of
-from ..scene.source_volume import Snapshot, copy_of
 from .engine_process import EngineProcess, Start
 from .job import Job
-
-_UNFIT = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
+from .volumes import Snapshot
 
 
 @dataclass(frozen=True)
@@ -31,8 +24,8 @@ class ExportRequest:
 
     folder: becomes the series; it must not exist.
     add_to_database: add the series to Slicer's DICOM database when it is written.
-    burn_in, anonymize, patient_name, patient_id, study_description: as ``ExportOptions`` of the engine; empty for the
-        engine's own.
+    burn_in, anonymize, patient_name, patient_id, study_description: the fields of the engine's ``ExportOptions``; an
+        empty text leaves it to the engine.
     """
 
     folder: Path
@@ -44,7 +37,7 @@ class ExportRequest:
     study_description: str = ""
 
     def arguments(self, volume: Path, sources: Path | None, folder: Path) -> list[str]:
-        """Of ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
+        """The words after ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
         words = ["to-dicom", str(volume), str(folder), "--progress", "json"]
         words += ["--source-list", str(sources)] if sources else []
         words += ["--burn-in"] if self.burn_in else []
@@ -54,60 +47,8 @@ class ExportRequest:
         return words + [f"{option}={text}" for option, text in named if text]  # a text may begin with a dash
 
 
-def request_of(parameters: Any, folder: Path) -> ExportRequest:
-    """What the panel's parameters ask for; what does not count for their result is left out.
-
-    The engine takes patient and study from a DICOM source, and from the user only where there is none or it is to be
-    anonymous.
-    """
-    from_dicom = comes_from_dicom(parameters.resultVolume)
-    anonymize = from_dicom and parameters.anonymize
-    own = {} if from_dicom and not anonymize else {
-        "patient_name": parameters.patientName.strip(),
-        "patient_id": parameters.patientId.strip(),
-        "study_description": parameters.studyDescription.strip(),
-    }  # fmt: skip
-    return ExportRequest(folder, parameters.addToDatabase, parameters.burnIn, anonymize, **own)
-
-
-class DicomExport:
-    """One export: how it begins, and what becomes of it in the scene; for the thread of the scene.
-
-    Args:
-        result: a volume that this module made; its parent transform is not applied.
-
-    Raises:
-        PanelError: it is none, the folder exists, or files of its source are gone.
-    """
-
-    def __init__(self, result: Any, request: ExportRequest) -> None:
-        if not is_result(result):
-            raise PanelError("No synthetic CT is chosen. Translate a volume, or choose a result.")
-        if request.folder.exists():
-            raise PanelError(f"{request.folder} exists. Choose another folder.")
-        self._result, self._request = result, request
-        self._sources = source_files_of(result)
-
-    def job(self, temporary: Path, start: Start = EngineProcess) -> DicomExportJob:
-        """The work; it takes a copy of the voxels now."""
-        copy, provenance = copy_of(self._result), provenance_of(self._result)
-        return DicomExportJob(copy, provenance, self._sources, self._request, temporary, start)
-
-    def finish(self, job: DicomExportJob) -> None:
-        """The job is done: tell Slicer, where that is wanted; what Slicer refuses is told in ``job.warnings``."""
-        if not self._request.add_to_database:
-            return
-        try:
-            add_series(self._request.folder)
-        except PanelError as error:
-            job.warnings += (str(error),)
-            return
-        if self._result.GetScene() is not None and not self._request.anonymize:  # an anonymous one is of nobody here
-            file_under_its_study(self._result, self._request.folder)
-
-
 class DicomExportJob(Job):
-    """The job; when it is done, ``request.folder`` holds the series."""
+    """Writes a result as a DICOM series; when it is done, ``request.folder`` holds the series."""
 
     def __init__(
         self, result: Snapshot, provenance: Mapping[str, str], sources: tuple[Path, ...], request: ExportRequest,
@@ -133,16 +74,6 @@ class DicomExportJob(Job):
                 if "fraction" in event:
                     self._show("writing", float(event["fraction"]), event.get("remaining_s"))
             _move(made, target)
-
-
-def free_folder(parent: Path, name: str) -> Path:
-    """A folder in ``parent`` that does not exist yet, with a name that every system takes."""
-    fit = " ".join(_UNFIT.sub(" ", name).split()).strip(" .") or "SYNTHETIC"
-    count, folder = 1, parent / fit
-    while folder.exists():
-        count += 1
-        folder = parent / f"{fit} {count}"
-    return folder
 
 
 @contextmanager
