@@ -126,7 +126,9 @@ def shown_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
 
         @cache
         def bar() -> Bar:
-            return bars.enter_context(Bar(1.0))
+            made = Bar(1.0)
+            bars.callback(made.close)
+            return made
 
         def as_bar(progress: Progress) -> None:
             if progress.fraction > 0:  # before, the input may still be refused, in one line
@@ -149,10 +151,8 @@ class Bar:
             mininterval=0.1 if is_terminal else QUIET_INTERVAL_S, dynamic_ncols=is_terminal,
         )  # fmt: skip
 
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Leave the bar as it is, and go on in the next line."""
         self._bar.close()
 
     def show(self, done: float, words: str) -> None:
@@ -160,9 +160,12 @@ class Bar:
         self._bar.set_description_str(f"{self._name}{words}", refresh=False)
         self._bar.update(done - self._bar.n)
 
-    def write(self, line: str) -> None:
-        """A line on standard output, the bar below it."""
-        self._bar.write(line)
+    @staticmethod
+    def write(line: str) -> None:
+        """Write a line on standard error, above the bar."""
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
 
 
 def show_download(kind: str) -> Callable[[float, str], None]:
@@ -178,6 +181,6 @@ def show_download(kind: str) -> Callable[[float, str], None]:
         elif kind == "bar":
             bar().show(fraction, name)
             if fraction == 1:
-                bar().__exit__()
+                bar().close()
 
     return show
