@@ -113,7 +113,7 @@ class S2LDMPipeline:
             image: 3D NCCT in HU; any orientation, spacing and scalar pixel type. It is not changed.
             phase: one of the model's phases.
             steps: sampling steps; None for the model's own number.
-            seed: of the noise; with one step of the product sampler the result does not depend on it.
+            seed: of the noise; one step of a ``residual_x0`` denoiser does not depend on it.
             detail: ``native`` adds the decoded enhancement to the NCCT; ``model`` gives the decoded CECT itself; None
                 for ``native`` where the model can.
             region: translate only this part, with the same result there as without it (a model of the paper's kind:

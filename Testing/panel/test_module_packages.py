@@ -93,8 +93,8 @@ def test_a_slicer_that_is_too_old_is_named(versions: dict, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("packages", "changes", "said"),
     [
-        (TRANSLATING, {"safetensors": None, "monai": None}, "\n\nsafetensors>=0.6\n"),
-        (PAPER_PACKAGES, {"safetensors": None, "monai": None}, "\n\nsafetensors>=0.6, monai<2,>=1.6\n"),
+        (TRANSLATING, {"safetensors": None, "monai": None}, "\n\nsafetensors>=0.6.1\n"),
+        (PAPER_PACKAGES, {"safetensors": None, "monai": None}, "\n\nsafetensors>=0.6.1, monai<2,>=1.6\n"),
         (TRAINING, {"monai": None, "accelerate": "1.0"}, "\n\nmonai<2,>=1.6, accelerate<2,>=1.10\n"),
     ],
     ids=["translate", "paper", "train"],

@@ -57,7 +57,18 @@ def test_a_published_model_translates_like_the_folder_it_came_from(
 ) -> None:
     publish(trained, private=False)
     sitk.WriteImage(phantom.ncct, str(tmp_path / "ncct.nrrd"))
-    arguments = ("--phase", "venous", "--model", REPO, "--dtype", "float32", "--device", "cpu", "--progress", "none")
+    arguments = (
+        "--phase",
+        "venous",
+        "--model",
+        f"hf://{REPO}",
+        "--dtype",
+        "float32",
+        "--device",
+        "cpu",
+        "--progress",
+        "none",
+    )
     files = (tmp_path / "ncct.nrrd", tmp_path / "venous.nrrd")
     done = run("S2LDMLib", "translate", *files, *arguments, home=tmp_path, server=hub)
     assert done.returncode == 0, done.stderr
@@ -150,7 +161,7 @@ def test_the_card_says_what_it_is_and_what_it_is_not_for(trained: Path) -> None:
     card = drafted(trained, attribution=attribution).card
     wanted = (
         "not for diagnosis", "Intended use", "Out of scope", "Limits and known failures", "2406.13977",
-        f'from_pretrained("{REPO}")', f"--phase arterial --model {REPO}", *attribution, "| preset | `demo` |",
+        f'from_pretrained("hf://{REPO}")', f"--phase arterial --model hf://{REPO}", *attribution, "| preset | `demo` |",
         "| data.share.pair | 0.6 |", "-200 to 500 HU", "not scored",
     )  # fmt: skip
     assert [text for text in wanted if text not in card] == []
