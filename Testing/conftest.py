@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,8 @@ from shared_data import SHARED_DATA
 def pytest_configure(config: pytest.Config) -> None:
     # The tests run in parallel processes: one thread each, which also makes sums independent of the machine.
     torch.set_num_threads(1)
+    # The key of pseudonyms is made on first use: not in the home of whoever runs the tests.
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="s2ldm-tests-")
 
 
 @pytest.fixture

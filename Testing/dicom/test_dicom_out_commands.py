@@ -336,6 +336,30 @@ def test_a_pseudonym_takes_the_place_of_the_patient(anonymous: Callable[..., lis
     assert (one.PatientName, one.PatientID, one.StudyDescription) == ("Case^7", "C7", "Trial X")
 
 
+def test_two_results_of_a_patient_stay_one_patient_and_study_from_process_to_process(
+    scan: Path, made: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "whose.json").write_text('{"patient_name": "Case^7"}')
+    options = ["--anonymize", "--anonymize-key", tmp_path / "key", "--patient", tmp_path / "whose.json"]
+    seen = []
+    for name in ("one", "two"):
+        words = ["to-dicom", made, "--source", scan, tmp_path / name, "--progress", "none", *options]
+        done = subprocess.run([sys.executable, "-m", "S2LDMLib", *map(str, words)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        seen.append(instances(tmp_path / name)[0])
+    assert len({(one.PatientID, one.StudyInstanceUID) for one in seen}) == 1  # the source has no frame of reference
+    assert seen[0].SeriesInstanceUID != seen[1].SeriesInstanceUID and seen[0].PatientName == "Case^7"
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", '{"name": "X"}', '{"patient_id": 7}'])
+def test_a_file_that_does_not_say_whose_it_is_is_refused(
+    scan: Path, made: Path, tmp_path: Path, content: str, cli: Cli
+) -> None:
+    (tmp_path / "whose.json").write_text(content)
+    said = cli("to-dicom", made, tmp_path / "out", "--patient", tmp_path / "whose.json").refused()
+    assert "patient_name" in said
+
+
 def test_anonymizing_needs_its_library_and_says_how_to_get_it(
     scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:

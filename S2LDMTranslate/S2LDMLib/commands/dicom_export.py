@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from ..dicom.writing.options import ExportOptions
     from ..progress import OnProgress
 
-_OPTIONS = ("burn_in", "anonymize", "patient_name", "patient_id", "study_description")
+_WHOSE = ("patient_name", "patient_id", "study_description")
+_OPTIONS = ("burn_in", "anonymize", "anonymize_key", *_WHOSE)
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
@@ -28,21 +30,48 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--anonymize", action="store_true", help="remove what identifies the patient (PS3.15 Basic Profile)"
     )
+    group.add_argument(
+        "--anonymize-key", type=Path, metavar="FILE", help="of the pseudonyms, made where missing (default: your own)"
+    )
     group.add_argument("--patient-name", metavar="NAME", help="where the source is not DICOM, or of the pseudonym")
     group.add_argument("--patient-id", metavar="ID", help="likewise")
     group.add_argument("--study-description", metavar="TEXT", help="likewise")
+    group.add_argument("--patient", type=Path, metavar="FILE", help=(
+        "a JSON file with any of patient_name, patient_id and study_description, so that no name is in the command line"
+    ))  # fmt: skip
 
 
 def export_options(args: argparse.Namespace) -> ExportOptions:
-    """From the command line's options."""
+    """Take them from the command line, and from the file that ``--patient`` names.
+
+    Raises:
+        InputError: the file cannot be read, or says something else.
+    """
     from ..dicom.writing.options import ExportOptions
 
-    return ExportOptions(args.overwrite, **{name: getattr(args, name) for name in _OPTIONS})
+    given = {name: getattr(args, name) for name in _OPTIONS}
+    if args.patient:
+        given |= _patient_of(args.patient)
+    return ExportOptions(args.overwrite, **given)
+
+
+def _patient_of(file: Path) -> dict[str, str]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{file} cannot be read as JSON ({error}). Give an object with {', '.join(_WHOSE)}."
+        ) from error
+    if not isinstance(content, dict) or not all(
+        key in _WHOSE and isinstance(value, str) for key, value in content.items()
+    ):
+        raise InputError(f"{file} holds something else. Give an object with texts for {', '.join(_WHOSE)}.")
+    return content
 
 
 def given_export_option(args: argparse.Namespace) -> str:
     """The first option of DICOM output that is given, empty for none."""
-    return next((f"--{name.replace('_', '-')}" for name in _OPTIONS if getattr(args, name)), "")
+    return next((f"--{name.replace('_', '-')}" for name in (*_OPTIONS, "patient") if getattr(args, name)), "")
 
 
 @dataclass(frozen=True)

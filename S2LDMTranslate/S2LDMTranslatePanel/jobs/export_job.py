@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -36,15 +37,26 @@ class ExportRequest:
     patient_id: str = ""
     study_description: str = ""
 
-    def arguments(self, volume: Path, sources: Path | None, folder: Path) -> list[str]:
-        """The words after ``s2ldm``; ``sources`` lists the files of the source series, and is None for a new study."""
+    def patient(self) -> dict[str, str]:
+        """Whose series it becomes, as the engine's option ``--patient`` takes it."""
+        named = {
+            "patient_name": self.patient_name, "patient_id": self.patient_id,
+            "study_description": self.study_description,
+        }  # fmt: skip
+        return {key: text for key, text in named.items() if text}
+
+    def arguments(self, volume: Path, sources: Path | None, folder: Path, patient: Path) -> list[str]:
+        """The words after ``s2ldm``; names are in a file, since command lines are logged and seen by other users.
+
+        Args:
+            sources: a list of the files of the source series; None for a new study.
+            patient: a file that holds :meth:`patient`.
+        """
         words = ["to-dicom", str(volume), str(folder), "--progress", "json"]
         words += ["--source-list", str(sources)] if sources else []
         words += ["--burn-in"] if self.burn_in else []
         words += ["--anonymize"] if self.anonymize else []
-        named = (("--patient-name", self.patient_name), ("--patient-id", self.patient_id),
-                 ("--study-description", self.study_description))  # fmt: skip
-        return words + [f"{option}={text}" for option, text in named if text]  # a text may begin with a dash
+        return [*words, "--patient", str(patient)]
 
 
 class DicomExportJob(Job):
@@ -61,16 +73,18 @@ class DicomExportJob(Job):
 
     def _work(self, folder: Path) -> None:
         self._show("preparing", 0.0)
-        volume, listing = folder / "result.nrrd", folder / "sources.txt"
+        volume, listing, patient = folder / "result.nrrd", folder / "sources.txt", folder / "patient.json"
         try:
             write_volume(self._result.image(), volume, True, dict(self._provenance))
         except InputError as error:
             raise PanelError(str(error)) from None
+        patient.write_text(json.dumps(self.request.patient()), encoding="utf-8")
+        sources = listing if self._sources else None
         listing.write_text("".join(f"{file}\n" for file in self._sources), encoding="utf-8")
         target = self.request.folder
         with _beside(target) as place:
             made = place / target.name
-            for event in self._engine(self.request.arguments(volume, listing if self._sources else None, made)):
+            for event in self._engine(self.request.arguments(volume, sources, made, patient)):
                 if "fraction" in event:
                     self._show("writing", float(event["fraction"]), event.get("remaining_s"))
             _move(made, target)

@@ -17,6 +17,7 @@ from panel_waiting import pass_the_time, wait_for
 from S2LDMLib.dicom.reading.series import find_series
 from S2LDMSlicerLib import dependencies
 from S2LDMTranslatePanel import dicom_export
+from S2LDMTranslatePanel.jobs.export_job import ExportRequest
 from S2LDMTranslatePanel.jobs.volumes import EngineResult
 from S2LDMTranslatePanel.scene.result_nodes import add_result
 from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable
@@ -297,3 +298,10 @@ def test_the_folder_of_a_series_is_new_and_has_a_name_that_every_system_takes(
 ) -> None:
     (tmp_path / "taken").mkdir()
     assert dicom_export.free_folder(tmp_path, name) == tmp_path / folder
+
+
+def test_no_name_stands_in_the_command_line_or_the_log(tmp_path: Path) -> None:
+    request = ExportRequest(tmp_path / "out", patient_name="Doe^Jane", patient_id="P-7", study_description="Trial")
+    words = " ".join(request.arguments(tmp_path / "v.nrrd", None, tmp_path / "out", tmp_path / "patient.json"))
+    assert request.patient() == {"patient_name": "Doe^Jane", "patient_id": "P-7", "study_description": "Trial"}
+    assert not [text for text in request.patient().values() if text in words]

@@ -59,7 +59,7 @@ class SeriesTags:
         self, placement: Placement, source: DicomSeries | None, provenance: Provenance, options: ExportOptions
     ) -> None:
         self._placement, self._source, self._provenance, self._options = placement, source, provenance, options
-        self._anonymizer = Anonymizer() if options.anonymize else None
+        self._anonymizer = Anonymizer(options.anonymize_key) if options.anonymize else None
         self._shared = self._from_source(source) if source else self._new_study()
         self._add_equipment()
         self._add_description()
@@ -95,11 +95,12 @@ class SeriesTags:
             if keyword not in result:
                 setattr(result, keyword, generate_uid(prefix=None))
         if self._anonymizer:
+            whose = text(header, "PatientID") or result.StudyInstanceUID
             self._anonymizer.clean(result)
             result.update(self._anonymizer.method())
             result.SpecificCharacterSet = UTF8
             result.PatientName = _fitted(options.patient_name) or "SYNTHETIC^ANONYMIZED"
-            result.PatientID = _fitted(options.patient_id) or f"ANON-{result.StudyInstanceUID[-8:]}"
+            result.PatientID = _fitted(options.patient_id) or self._anonymizer.patient(whose)
             if described := _fitted(options.study_description):
                 result.StudyDescription = described
         return result

@@ -87,8 +87,10 @@ def check_options(source: DicomSeries | None, options: ExportOptions) -> None:
         return
     if text(source.slices[0].header, "SyntheticData") == "YES":
         raise InputError(f"Series {source.uid} is synthetic itself. Give the non-contrast series that was translated.")
+    if options.anonymize_key and not options.anonymize:
+        raise InputError("--anonymize-key is for --anonymize. Add it, or leave the key out.")
     if options.anonymize:
-        Anonymizer()  # refuses where its library is missing
+        Anonymizer(options.anonymize_key)  # refuses where its library or the key is missing
     if given and not options.anonymize:
         raise InputError(
             f"{given[0]} is for a source that is not DICOM; the series stays with its own patient and study. Leave it "
