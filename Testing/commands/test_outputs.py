@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from S2LDMLib.atomic import atomic_write, together
 from S2LDMLib.commands.cli import main
-from S2LDMLib.phantom.scan import PhantomTriple
+from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
 from S2LDMLib.volume.detached import files_of
 
 pytestmark = pytest.mark.usefixtures("restored")
@@ -186,3 +186,16 @@ echo $? $(ls -A {folder})
         pytest.skip("tmpfs cannot be mounted here")
     assert done.stdout.strip() in ("1", "2") and "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("s2ldm: ")
+
+
+def test_check_refuses_what_translate_refuses(
+    small_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thin = tmp_path / "thin.nrrd"
+    image = make_phantom(0, (96, 96, 2), (4.0, 4.0, 5.0)).ncct
+    sitk.WriteImage(image, str(thin))
+    said = []
+    for words in (["check", str(thin)], ["translate", str(thin), str(tmp_path / "o.nrrd"), *PHASE]):
+        assert main([*words, "--model", str(small_model)]) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1] and "too small" in said[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydicom.dataset import FileDataset
 from S2LDMLib.dicom.reading.series import find_series
 from S2LDMLib.dicom.writing.allow_list import OF_THE_SERIES, taken
 from S2LDMLib.errors import InputError
+from S2LDMLib.reading import read_ncct, read_volume
 
 STORED = ct_array() + 1024
 
@@ -107,3 +109,19 @@ def test_text_that_is_not_of_its_declared_character_set_keeps_its_bytes(
     result.update(taken(pydicom.dcmread(file, stop_before_pixels=True), OF_THE_SERIES))
     result.save_as(tmp_path / "taken.dcm", implicit_vr=False, little_endian=True)
     assert latin in (tmp_path / "taken.dcm").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("description", "told"), [("LIVER ARTERIAL", True), ("PORTAL VENOUS 5.0", True), ("ABD W/O", False), ("ABD", False)]
+)
+def test_what_the_headers_say_of_contrast_is_told_when_it_is_to_be_translated(
+    tmp_path: Path, description: str, told: bool
+) -> None:
+    write_series(tmp_path, STORED, SeriesDescription=description)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_ncct(tmp_path)
+        assert any("speak of contrast" in str(each.message) for each in caught) is told
+        caught.clear()
+        read_volume(tmp_path)
+        assert not caught

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from S2LDMLib.atomic import atomic_write
 from S2LDMLib.errors import InputError
-from S2LDMLib.model.config import PHASES
+from S2LDMLib.model.config import PHASES, smallest_input
 from S2LDMLib.progress import remaining_s
 
 from ..data import KINDS, TRAIN, VALIDATION, Case, load_cases
@@ -165,7 +165,8 @@ def _check_cases(cases: Sequence[Case], phases: Sequence[str], contestants: dict
             if any(shape != case.shape for shape in shapes):
                 raise InputError(f"{case.name}: {name} is not of the shape in case.json. Prepare the case again.")
         for name, contestant in contestants.items():
-            smallest = contestant.pipeline.smallest_input()[::-1]
+            pipeline = contestant.pipeline
+            smallest = smallest_input(pipeline.autoencoder.config, pipeline.denoiser.config)[::-1]
             if any(have < need for have, need in zip(case.shape, smallest, strict=True)):
                 raise InputError(
                     f"{case.name} has {case.shape} voxels (z, y, x), and the model {name!r} needs {smallest}. "

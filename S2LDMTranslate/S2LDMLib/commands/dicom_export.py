@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, S2LDMWarning
+from ..errors import InputError
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -117,14 +116,14 @@ def open_dicom_output(args: argparse.Namespace) -> DicomOutput:
 
 
 def find_source(files: Path | Sequence[Path] | None, series_uid: str | None) -> DicomSeries | None:
-    """The source series of a result, None for no files; what had to be mended in it is told as warnings."""
+    """The source series of a result, None for no files; what there is to say of it is told as warnings."""
     from ..dicom.reading.series import find_series
+    from ..reading import warn_of
 
     if files is None:
         return None
     if isinstance(files, Path) and not files.exists():
         raise InputError(f"{files} does not exist. Check the path.")
     source = find_series(files, series_uid)
-    for warning in source.warnings:
-        warnings.warn(warning, S2LDMWarning, stacklevel=2)
+    warn_of(source)
     return source

@@ -70,8 +70,9 @@ def enhanced_vessel_length(image: sitk.Image) -> float:
 
 
 def already_enhanced(image: sitk.Image) -> bool:
-    """Whether the volume holds an enhanced great vessel longer than ``ENHANCED_LENGTH_MM``."""
-    return enhanced_vessel_length(image) > ENHANCED_LENGTH_MM
+    """Whether the volume holds an enhanced great vessel longer than :func:`length_limit`."""
+    scan = coarse_scan(image)
+    return vessel_length(scan) > length_limit(scan)
 
 
 def _core(hu: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ each. They are read and written by :mod:`S2LDMLib.model.config_files`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ..about import PHASES
@@ -72,6 +73,12 @@ class AutoencoderConfig:
     latent_channels: int = 8
     num_embeddings: int = 8192
 
+    @property
+    def stride(self) -> tuple[int, int, int]:
+        """Voxels of the volume per latent voxel, (z, y, x)."""
+        z, y, x = (math.prod(stride[axis] for stride in self.strides) for axis in range(3))
+        return z, y, x
+
 
 @dataclass(frozen=True)
 class DenoiserConfig:
@@ -94,6 +101,12 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _FORMER_KINDS.get(self.kind, self.kind))
+
+    @property
+    def multiple(self) -> tuple[int, int, int]:
+        """Latent sizes (z, y, x), and the places where tiles start, must be multiples of this."""
+        pooling = 2 ** (len(self.channels) - 1) if self.kind == RESIDUAL_X0 else 1
+        return 1, pooling, pooling
 
     def depends_on_seed(self, steps: int) -> bool:
         """Return whether sampling in so many steps gives another result for another seed.
@@ -124,3 +137,9 @@ class SchedulerConfig:
     zero_terminal_snr: bool = True
     start: float = 1.0
     steps: int = 1
+
+
+def smallest_input(autoencoder: AutoencoderConfig, denoiser: DenoiserConfig) -> tuple[int, int, int]:
+    """The smallest volume (x, y, z) in voxels: what the denoiser's lowest level and its context ask for."""
+    z, y, x = (s * m for s, m in zip(autoencoder.stride, denoiser.multiple, strict=True))
+    return x, y, max(z, denoiser.context)

@@ -8,8 +8,6 @@ Source: arXiv 2406.13977 (syncretic encoder, E and D); van den Oord et al., arXi
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -121,7 +119,7 @@ class SyncreticAutoencoder(nn.Module):
     @property
     def stride(self) -> Triple:
         """Voxels of the volume per latent voxel, (z, y, x)."""
-        return triple(math.prod(stride[axis] for stride in self.config.strides) for axis in range(3))
+        return self.config.stride
 
     def encode(self, x: Tensor) -> Tensor:
         """Volume [B, 1, Z, Y, X], normalised, to standardised latents [B, C, Z/sz, Y/sy, X/sx] in fp32.

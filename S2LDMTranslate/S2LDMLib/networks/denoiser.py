@@ -79,8 +79,7 @@ class LatentDenoiser(Denoiser):
 
     def __init__(self, config: DenoiserConfig, latent_channels: int, phases: int) -> None:
         super().__init__(config)
-        pooling = 2 ** (len(config.channels) - 1)
-        self.multiple = (1, pooling, pooling)
+        self.multiple = config.multiple
         self.context = config.context // 2
         self.values_per_voxel = 2 * config.channels[0]
         width, e = config.channels, config.embedding

@@ -92,7 +92,7 @@ class TranslationJob(Job):
 
     def _check(self, file: Path) -> None:
         """Ask before a volume is enhanced twice or is no abdomen; what cannot be translated ends here."""
-        for report in self._engine(["check", str(file), "--json"]):
+        for report in self._engine(["check", str(file), "--json", "--model", self.request.model, "--offline"]):
             self.warnings = (*report.get("warnings", ()), *report.get("notes", ()))
             no_abdomen = not report.get("scores", {}).get("abdomen_part", {}).get("within", True)
             if report.get("enhanced") or no_abdomen:

@@ -37,12 +37,14 @@ class DicomSeries:
         regular: whether slice k of the image is ``slices[k]``; False where a tilted gantry or uneven distances made
             an interpolation necessary, and the image has a grid of its own.
         warnings: what the user should know, one sentence each.
+        phase_hint: what its headers tell of contrast, see :class:`~.choice.SeriesSummary`; they may be wrong.
     """
 
     uid: str
     slices: tuple[DicomSlice, ...]
     regular: bool
     warnings: tuple[str, ...]
+    phase_hint: str
     _grid: StackLayout = field(repr=False)
 
     def read(self) -> sitk.Image:
@@ -84,6 +86,7 @@ def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
         slices=tuple(slices),
         regular=grid.regular,
         warnings=(*doubts, *unnamed, *doubled, *grid.warnings),
+        phase_hint=summarise("", members).phase_hint,
         _grid=grid,
     )
 
