@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pydicom.uid as syntaxes
@@ -19,6 +17,7 @@ from ...errors import InputError
 from ...volume.grid import AIR_HU
 from ...volume.quiet import quiet_itk
 from .headers import number, quiet_pydicom
+from .scratch import readable_by_path
 from .slices import DicomSlice
 
 _BY_PYDICOM = (
@@ -85,6 +84,8 @@ def _stored(dataset: Dataset, one: DicomSlice) -> np.ndarray:
                 pixels, _ = decoder.as_array(dataset, index=index, raw=True, correct_unused_bits=False)  # type: ignore[arg-type]
             else:
                 pixels = _decoded_by_gdcm(dataset, index)
+    except InputError:  # nothing is wrong with the pixels
+        raise
     except Exception as error:  # decoders raise anything on damaged pixels
         raise _undecodable(one) from error
     if pixels.shape != one.size[::-1]:
@@ -104,10 +105,8 @@ def _decoded_by_gdcm(dataset: Dataset, index: int) -> np.ndarray:
     single["PixelData"].VR = "OB"
     single.file_meta = FileMetaDataset()
     single.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-    with tempfile.TemporaryDirectory() as folder, quiet_itk():
-        path = Path(folder) / "frame.dcm"
-        single.save_as(path, enforce_file_format=True)
-        return sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))[0]
+    with readable_by_path(lambda stream: single.save_as(stream, enforce_file_format=True)) as path, quiet_itk():
+        return sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))[0]
 
 
 def _to_hu(stored: np.ndarray, one: DicomSlice) -> np.ndarray:
