@@ -27,7 +27,7 @@ def in_unit(code: str) -> list[Dataset]:
     [
         ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "projections (MIP)"),
         ({"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED", "MIN_IP"]}, "projections (MinIP)"),
-        ({"ImageType": ["DERIVED", "SECONDARY", "AXIAL", "MinIP"]}, "projections (MinIP)"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "AXIAL", "MINIP"]}, "projections (MinIP)"),
         ({"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]}, "projections (average)"),
         ({"ImageType": ["DERIVED", "PRIMARY", "VOLUME", "MAXIMUM"]}, "projections (MIP)"),
         ({"DerivationDescription": "Maximum Intensity Projection, 20 mm"}, "projections (MIP)"),
