@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from ...errors import InputError
 from .headers import Header, number
-from .slices import CT_CLASSES, is_localizer
+from .usable import problem_of
 
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _HINTS = (  # the first that matches counts
     ("without contrast", r"non[ -]?con|without|w/?o\b|unenhanced|\bncct\b|\bpre\b|\bplain\b|\bnati[vf]e?\b|\bsans\b"),
     ("arterial", r"\barter|\bart\b|\bhap\b|\bcta\b"),
@@ -68,7 +67,7 @@ def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
 
 def summarise(uid: str, headers: Sequence[Header]) -> SeriesSummary:
     """Sum up what a person needs to know of a series."""
-    problems = [_problem(header) for header in headers]
+    problems = [problem_of(header) for header in headers]
     first = headers[problems.index("")] if "" in problems else headers[0]
     told = number(first.dataset, "SeriesNumber")
     return SeriesSummary(
@@ -85,7 +84,7 @@ def summarise(uid: str, headers: Sequence[Header]) -> SeriesSummary:
 
 def is_ct(header: Header) -> bool:
     """Whether the file is a CT image that may be a slice of a volume."""
-    return not _problem(header)
+    return not problem_of(header)
 
 
 def choose(
@@ -135,17 +134,6 @@ def _only(usable: Sequence[SeriesSummary], summaries: Sequence[SeriesSummary], w
 
 def _listing(summaries: Sequence[SeriesSummary]) -> str:
     return "; ".join(map(str, summaries))
-
-
-def _problem(header: Header) -> str:
-    modality, kind = header.text("Modality").upper(), header.sop_class
-    if modality not in ("", "CT"):
-        return f"{modality} images"
-    if kind.startswith(_SECONDARY_CAPTURE):
-        return "secondary captures (screen pictures)"
-    if kind not in ("", *CT_CLASSES):
-        return "other objects"
-    return "localizers (scouts)" if is_localizer(header.dataset) else ""
 
 
 def _phase_hint(header: Header) -> str:

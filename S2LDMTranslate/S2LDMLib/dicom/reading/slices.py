@@ -11,13 +11,8 @@ from pydicom import Dataset
 
 from ...errors import InputError
 from .headers import Header, damaged, number, numbers, quiet_pydicom, text
+from .usable import is_hu
 
-CT_CLASSES = (
-    "1.2.840.10008.5.1.4.1.1.2",  # CT
-    "1.2.840.10008.5.1.4.1.1.2.1",  # enhanced CT
-    "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted enhanced CT
-)
-_HU = ("", "HU", "US", "HU_MOD")  # rescale types; US: not told
 _EXPORT = "Export the series anew from its archive."
 
 
@@ -90,11 +85,6 @@ def slices_of(header: Header) -> list[DicomSlice]:
     return [_slice(header, None, [dataset])]
 
 
-def is_localizer(dataset: Dataset) -> bool:
-    """Whether the image is a scout."""
-    return "LOCALIZER" in text(dataset, "ImageType").upper()
-
-
 def _check_pixels(header: Header) -> None:
     path = header.path
     if not header.complete:
@@ -144,7 +134,7 @@ def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> Dico
     kind = _first_text(groups, "RescaleType")
     if intercept is None or slope is None or slope[0] == 0:
         raise InputError(f"{path} has no rescale tags, so it is not in HU. {_EXPORT}")
-    if kind.upper() not in _HU:
+    if not is_hu(kind):
         raise InputError(f"{path} is in {kind} and not in HU. Give the series in HU (not an iodine or density map).")
     direction = None if direction is None else _orthonormal(direction)
     if position is None or direction is None:
