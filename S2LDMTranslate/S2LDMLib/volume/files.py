@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from ..atomic import atomic_write
-from ..errors import InputError
+from ..errors import InputError, S2LDMWarning
 from .grid import to_int16
 from .nifti import check_nifti, damaged, keep_geometry
 from .orientation import check_metaimage_orientation, check_nrrd_orientation
@@ -121,14 +122,17 @@ def _for_itk(path: Path) -> str:
 
 def _read_image(path: Path) -> sitk.Image:
     try:
-        with quiet_itk():
-            return sitk.ReadImage(_for_itk(path))
+        with quiet_itk() as said:
+            image = sitk.ReadImage(_for_itk(path))
     except RuntimeError as error:
         if "orthonormal" in str(error):
             raise InputError(
                 f"{path} has a sheared or non-perpendicular grid. Resample it in Slicer and give that volume."
             ) from error
         raise InputError(damaged(path)) from error
+    for words in said:
+        warnings.warn(f"Reading {path.name}, ITK says: {words}. Make sure that it lies as it should.", S2LDMWarning, 4)
+    return image
 
 
 def _as_3d(image: sitk.Image, path: Path) -> sitk.Image:
