@@ -12,11 +12,15 @@ import struct
 _JPEG_START, _JPEG_2000_START = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)  # start of frame
 _BARE = (0x01, 0xFF, *range(0xD0, 0xD8))  # markers without a length
+_END_OF_IMAGE = b"\xff\xd9"
+_PADDING = 16  # bytes in which the end stands, zeros apart
 _END = (0xD9, 0xDA)  # of the image; scan
 
 
 def is_sound(frame: bytes, rows: int, columns: int, bits_allocated: int) -> bool:
-    """Whether a frame begins like one of gray values with these rows, columns and at most these bits."""
+    """Whether a frame begins like one of gray values with these rows, columns and at most these bits, and ends."""
+    if _END_OF_IMAGE not in frame.rstrip(b"\0")[-_PADDING:]:
+        return False  # decoders fill up in silence what a lost tail leaves out
     told = _jpeg_2000(frame) if _JPEG_2000_START in frame[:256] else _jpeg(frame)
     if told is None:
         return False
