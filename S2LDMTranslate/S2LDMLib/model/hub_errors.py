@@ -48,6 +48,16 @@ def explain(error: Exception, repo_id: str, action: str, revision: str = "main")
         return DownloadError(
             f"The disk of the cache {constants.HF_HUB_CACHE} is full. Free some space or point HF_HOME to another disk."
         )
+    if "socksio" in str(error):
+        return DownloadError(
+            "The proxy of this network speaks SOCKS, and the package socksio is missing. Run pip install socksio, or "
+            "name an HTTP proxy in HTTPS_PROXY."
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return DownloadError(
+            f"The certificate of {constants.ENDPOINT} is not trusted here ({one_line(error)}). Let SSL_CERT_FILE name "
+            "the file with your network's certificates, or use a model folder."
+        )
     if isinstance(error, (HTTPError, ConnectionError)):
         return DownloadError(
             f"Cannot reach {constants.ENDPOINT} for the {action} of {repo_id} ({one_line(error)}). "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dicom_maker import ct_array, write_series
 from S2LDMLib.model.config import PHASES
+from S2LDMTrainerLib.preparing.case_store import fingerprint
 from S2LDMTrainerLib.preparing.dicom_identity import dicom_identity
 from S2LDMTrainerLib.preparing.sources import find_pairs
 
@@ -45,3 +46,16 @@ def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     sources, (skipped,) = find_pairs(tmp_path / "data", PHASES, None)
     assert [source.case for source in sources] == ["P2"]
     assert "arterial" in skipped.reason and "Mend the link" in skipped.reason
+
+
+def test_a_case_is_prepared_anew_when_what_lies_behind_its_link_changes(tmp_path: Path) -> None:
+    archive = write_case(tmp_path / "archive", "A")
+    for role in ("ncct", "venous"):
+        (tmp_path / "data" / "P1" / role).mkdir(parents=True)
+        (tmp_path / "data" / "P1" / role / "series").symlink_to(archive / role)
+        (tmp_path / "data" / "P1" / role / "lost").symlink_to(tmp_path / "nowhere")
+    ((source,), _) = find_pairs(tmp_path / "data", PHASES, None)
+    before = fingerprint(source, {})
+    assert fingerprint(source, {}) == before
+    next((archive / "ncct").iterdir()).unlink()
+    assert fingerprint(source, {}) != before

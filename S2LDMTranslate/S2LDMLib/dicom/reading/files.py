@@ -49,7 +49,12 @@ def direct_files(folder: Path) -> list[Path]:
 
 
 def deeper_files(folder: Path) -> list[Path]:
-    """DICOM files in the folder's sub-folders, also those behind symbolic links, each folder once, by path.
+    """DICOM files in the folder's sub-folders, by path. Raises InputError where one cannot be listed."""
+    return _only_dicom(path for path in files_below(folder) if path.parent != folder)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in a folder and its sub-folders, also those behind symbolic links, each folder once, by path.
 
     Raises:
         InputError: a folder cannot be listed.
@@ -62,10 +67,9 @@ def deeper_files(folder: Path) -> list[Path]:
     seen = {top, *top.parents}  # a link to what the folder lies in would bring in what lies beside it
     found: list[Path] = []
     for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        if Path(root) != folder:
-            found += (Path(root) / name for name in sorted(names))
+        found += (Path(root) / name for name in names)
         folders[:] = [name for name in _links_last(Path(root), folders) if _is_new(Path(root, name), seen)]
-    return _only_dicom(path for path in sorted(found) if path.is_file())
+    return sorted(path for path in found if path.is_file())
 
 
 def listed_files(directory: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from pydicom.pixels import get_decoder
 from ...errors import InputError, S2LDMWarning
 from ...volume.grid import AIR_HU
 from ...volume.quiet import quiet_itk
+from .codestream import is_sound
 from .headers import number, quiet_pydicom
 from .scratch import readable_by_path
 from .slices import DicomSlice
@@ -112,7 +113,10 @@ def _decoded_by_gdcm(dataset: Dataset, index: int) -> np.ndarray:
         setattr(single, keyword, dataset[keyword].value)
     single.SamplesPerPixel, single.PhotometricInterpretation = 1, "MONOCHROME2"
     single.SOPClassUID, single.SOPInstanceUID = syntaxes.SecondaryCaptureImageStorage, syntaxes.generate_uid()
-    single.PixelData = encapsulate([get_frame(dataset.PixelData, index, number_of_frames=frames)])
+    encoded = get_frame(dataset.PixelData, index, number_of_frames=frames)
+    if not is_sound(encoded, single.Rows, single.Columns, single.BitsAllocated):
+        raise ValueError("the compressed frame is not what the header says")
+    single.PixelData = encapsulate([encoded])
     single["PixelData"].VR = "OB"
     single.file_meta = FileMetaDataset()
     single.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
@@ -122,7 +126,7 @@ def _decoded_by_gdcm(dataset: Dataset, index: int) -> np.ndarray:
 
 def _to_hu(stored: np.ndarray, padding: np.ndarray, one: DicomSlice) -> np.ndarray:
     values = _used_bits(stored, one.header)
-    if one.in_whole_hu:
+    if one.in_whole_hu and stored.dtype.itemsize <= 2:
         hu = values * np.int32(one.slope) + np.int32(one.intercept)
     else:
         hu = (values * one.slope + one.intercept).astype(np.float32)

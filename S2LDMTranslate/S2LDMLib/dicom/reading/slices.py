@@ -13,6 +13,7 @@ from ...errors import InputError
 from .headers import Header, damaged, number, numbers, quiet_pydicom, text
 from .usable import is_hu
 
+_LARGEST_SLOPE, _LARGEST_INTERCEPT = 1e3, 1e6  # so that 16 bits give numbers of 32 bits
 _EXPORT = "Export the series anew from its archive."
 
 
@@ -136,6 +137,8 @@ def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> Dico
         raise InputError(f"{path} has no rescale tags, so it is not in HU. {_EXPORT}")
     if not is_hu(kind):
         raise InputError(f"{path} is in {kind} and not in HU. Give the series in HU (not an iodine or density map).")
+    if abs(slope[0]) > _LARGEST_SLOPE or abs(intercept[0]) > _LARGEST_INTERCEPT:
+        raise InputError(f"{path} has a rescale that gives no HU ({slope[0]:g} x + {intercept[0]:g}). {_EXPORT}")
     direction = None if direction is None else _orthonormal(direction)
     if position is None or direction is None:
         raise InputError(f"{path} does not tell its position or orientation. {_EXPORT}")
