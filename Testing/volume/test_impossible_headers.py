@@ -87,3 +87,9 @@ def test_a_compressed_frame_whose_end_is_zeroed(tmp_path: Path, syntax: syntaxes
 def test_a_rescale_beyond_all_hu(tmp_path: Path, tags: dict[str, str]) -> None:
     write_series(tmp_path, STORED, **tags)
     refused(tmp_path, "rescale that gives no HU")
+
+
+def test_two_transfer_syntaxes(tmp_path: Path) -> None:
+    path = write_series(tmp_path, STORED)[1]
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.1008\\1.2.1.3"))
+    refused(tmp_path, str(path), "damaged")

@@ -65,6 +65,8 @@ def read_header(path: Path) -> Header:
             meta = dataset.file_meta
             if "TransferSyntaxUID" not in meta:
                 meta.TransferSyntaxUID = _implied_syntax(dataset)
+            if not isinstance(meta.TransferSyntaxUID, syntaxes.UID):
+                raise damaged(path)  # it names several
             complete = pixels.are_there and _are_complete(pixels, file, dataset)
     except Exception as error:  # pydicom raises anything on damaged files
         if isinstance(error, OSError) and error.strerror:
