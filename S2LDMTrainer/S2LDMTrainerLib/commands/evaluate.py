@@ -33,7 +33,7 @@ KINDS_SCORED = tuple(kind for kind in KINDS if kind != "cect")  # a CECT alone h
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("--model", required=True, metavar="bundled|FOLDER|REPO_ID[@REVISION]")
+    parser.add_argument("--model", required=True, metavar="bundled|FOLDER|hf://REPO_ID[@REVISION]")
     parser.add_argument("--data", type=Path, required=True, metavar="PREPARED", help="made by 's2ldm-train prepare'")
     parser.add_argument("--split", default=VALIDATION, choices=[VALIDATION, TRAIN, "all"])
     parser.add_argument("--phase", action="append", choices=PHASES, help="may be given twice (default: all)")

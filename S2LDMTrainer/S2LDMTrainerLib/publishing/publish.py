@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from S2LDMLib.errors import InputError
+from S2LDMLib.model.hub import HUB_PREFIX
 from S2LDMLib.model.layout import README_FILE, REQUIRED_FILES
 from S2LDMLib.model.upload import check_upload, find_repository, push_to_hub
 
@@ -140,7 +141,7 @@ def upload(request: PublishRequest, made: Draft) -> str:
     lines = [
         f"{'Updated' if present else 'Made'} {request.repo_id} ({'private' if private else 'public'}): "
         f"{constants.ENDPOINT}/{request.repo_id}/tree/{commit}",
-        f"Use it with: s2ldm translate INPUT OUTPUT --phase PHASE --model {request.repo_id}@{commit}",
+        f"Use it with: s2ldm translate INPUT OUTPUT --phase PHASE --model {HUB_PREFIX}{request.repo_id}@{commit}",
     ]
     if private and not request.private:
         lines.insert(1, "It was private and stays so. Make it public in its settings on the Hub.")
