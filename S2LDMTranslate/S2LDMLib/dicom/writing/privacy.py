@@ -13,7 +13,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from ...errors import InputError
-from .pseudonyms import Pseudonyms, default_key_file, read_key
+from .pseudonyms import Pseudonyms, read_key
 
 _PROFILE = ("113100", "Basic Application Confidentiality Profile")
 # The series is described by this program; what the source was called does not travel.
@@ -37,7 +37,7 @@ class Anonymizer:
                 "--anonymize needs the package dicom-anonymizer. Run pip install 'dicom-anonymizer>=2.1,<3'."
             ) from None
         self._library = library
-        self._pseudonyms = Pseudonyms(read_key(key_file or default_key_file()))
+        self._pseudonyms = Pseudonyms(read_key(key_file))
 
     def clean(self, dataset: Dataset) -> None:
         """Remove in place what identifies the patient, and all dates and times; those of the study are left empty."""

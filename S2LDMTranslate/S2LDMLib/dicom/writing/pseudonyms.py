@@ -6,25 +6,30 @@ study; who has the results but not the key cannot tell whose they are, nor try o
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import secrets
 import sys
+import tempfile
+import warnings
 from pathlib import Path
 
-from ...errors import InputError
+from ...errors import InputError, S2LDMWarning
 
 _KEY_BYTES = 32
 _UID_ROOT = "2.25."  # of UIDs made from a UUID, PS3.5 B.2
 
 
 def default_key_file() -> Path:
-    """The user's own key, in the folder where the system keeps the data of programs."""
+    """The user's own key, in the folder where the system keeps the data of programs.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
     if home := os.environ.get("XDG_DATA_HOME"):
         folder = Path(home)
     elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        folder = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":
         folder = Path.home() / "Library" / "Application Support"
     else:
@@ -32,25 +37,49 @@ def default_key_file() -> Path:
     return folder / "s2ldm" / "anonymize.key"
 
 
-def read_key(file: Path) -> bytes:
-    """Read a key; where there is none, make a new one that only its owner may read.
+def read_key(file: Path | None = None) -> bytes:
+    """Read a key; where there is none, make a new one that only its owner may read, and warn of it.
+
+    Args:
+        file: the key; None for the user's own, whose folder is made too.
 
     Raises:
         InputError: the file cannot be read or made, or is no key.
     """
     try:
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-                stream.write(secrets.token_hex(_KEY_BYTES) + "\n")
-        key = bytes.fromhex(file.read_text(encoding="ascii"))
-    except (OSError, ValueError) as error:
+        place = file or default_key_file()
+        if not place.exists():
+            if file is None:
+                place.parent.mkdir(parents=True, exist_ok=True)
+            _make_key(place)
+        key = bytes.fromhex(place.read_text(encoding="ascii"))
+    except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"The key of --anonymize cannot be read or made in {file} ({error}). Give another with --anonymize-key."
+            f"The key of --anonymize cannot be read or made ({error}). Give another file with --anonymize-key."
         ) from error
     if len(key) < _KEY_BYTES:
-        raise InputError(f"{file} is too short for a key of --anonymize. Give another file with --anonymize-key.")
+        raise InputError(f"{place} is too short for a key of --anonymize. Give another file with --anonymize-key.")
     return key
+
+
+def _make_key(place: Path) -> None:
+    """Make a whole key or none; of two processes that do so at once, one makes it for both."""
+    handle, name = tempfile.mkstemp(prefix=".s2ldm-", dir=place.parent)  # which nobody else may read
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+        try:
+            os.link(name, place)  # unlike a rename, it never replaces another process's key
+        except FileExistsError:
+            return
+        except OSError:  # a disk without links
+            os.replace(name, place)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    warnings.warn(
+        f"A new key of pseudonyms is in {place}. Keep it, and keep it secret: with it alone, the next result of a "
+        "patient gets the same pseudonym.", S2LDMWarning, stacklevel=2,
+    )  # fmt: skip
 
 
 class Pseudonyms:
@@ -68,4 +97,4 @@ class Pseudonyms:
         return "ANON-" + self._digest("patient", original).hex()[:16].upper()
 
     def _digest(self, kind: str, original: str) -> bytes:
-        return hmac.new(self._key, f"{kind}:{original}".encode(), hashlib.sha256).digest()
+        return hmac.digest(self._key, f"{kind}:{original}".encode(errors="surrogatepass"), "sha256")

@@ -3,8 +3,8 @@
 From the source travels what :mod:`S2LDMLib.dicom.writing.allow_list` names; everything else is said here, and no
 module of a contrast agent is: none was given.
 
-UIDs are new and random every time (PS3.5 B.2): two exports differ in their times at least, and two instances that
-differ must never share a UID, or an archive keeps one of them and drops the other.
+UIDs of series and instances are new and random every time (PS3.5 B.2): two exports differ in their times at least, and
+two instances that differ must never share a UID, or an archive keeps one of them and drops the other.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class SeriesTags:
             if keyword not in result:
                 setattr(result, keyword, generate_uid(prefix=None))
         if self._anonymizer:
-            whose = text(header, "PatientID") or result.StudyInstanceUID
+            whose = _patient_of(header) or result.StudyInstanceUID
             self._anonymizer.clean(result)
             result.update(self._anonymizer.method())
             result.SpecificCharacterSet = UTF8
@@ -224,6 +224,12 @@ class SeriesTags:
                 setattr(result, keyword, texts if len(texts) > 1 else texts[0])
         if not place.same_grid:
             result.SpacingBetweenSlices = format_number_as_ds(z)
+
+
+def _patient_of(header: Dataset) -> str:
+    """The patient's ID and whose number that is, without which it may be two patients; empty where there is no ID."""
+    own = text(header, "PatientID")
+    return f"{text(header, 'IssuerOfPatientID')}\\{own}" if own else ""
 
 
 def _sop_instance_uid(source: DicomSlice) -> str:

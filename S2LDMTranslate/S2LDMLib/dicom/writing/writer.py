@@ -76,9 +76,11 @@ def write_series(
 
 
 def check_options(source: DicomSeries | None, options: ExportOptions) -> None:
-    """Raises InputError for options that contradict the source or cannot be met; costs nothing."""
+    """Raises InputError for options that contradict the source or cannot be met; a missing key is made."""
     names = {"--patient-name": options.patient_name, "--patient-id": options.patient_id}
     given = [name for name, value in {**names, "--study-description": options.study_description}.items() if value]
+    if options.anonymize_key and not options.anonymize:
+        raise InputError("--anonymize-key is for --anonymize. Add it, or leave the key out.")
     if source is None:
         if options.anonymize:
             raise InputError(
@@ -87,10 +89,6 @@ def check_options(source: DicomSeries | None, options: ExportOptions) -> None:
         return
     if text(source.slices[0].header, "SyntheticData") == "YES":
         raise InputError(f"Series {source.uid} is synthetic itself. Give the non-contrast series that was translated.")
-    if options.anonymize_key and not options.anonymize:
-        raise InputError("--anonymize-key is for --anonymize. Add it, or leave the key out.")
-    if options.anonymize:
-        Anonymizer(options.anonymize_key)  # refuses where its library or the key is missing
     if given and not options.anonymize:
         raise InputError(
             f"{given[0]} is for a source that is not DICOM; the series stays with its own patient and study. Leave it "
@@ -101,6 +99,8 @@ def check_options(source: DicomSeries | None, options: ExportOptions) -> None:
             f"Series {source.uid} has annotations burned into its pixels, which --anonymize cannot remove. Remove them "
             "first, or give another series."
         )
+    if options.anonymize:  # last, as it may make a key
+        Anonymizer(options.anonymize_key)  # refuses where its library or the key is missing
 
 
 def _save(instance: Dataset, path: Path) -> None:
