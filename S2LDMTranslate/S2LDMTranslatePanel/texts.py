@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from .jobs.download_job import DownloadJob
 from .jobs.export_job import DicomExportJob
 from .jobs.job import JobState, JobStatus
 from .jobs.translation_job import TranslationJob
@@ -45,12 +46,16 @@ def remaining_text(seconds: float | None) -> str:
 
 def end_text(state: JobState, translator: Translator) -> str:
     """What became of a job that did not fail."""
+    job = translator.job
     if state.status is JobStatus.CANCELLED:
-        return _("Cancelled. Nothing was kept.")
-    if isinstance(translator.job, DicomExportJob):
-        written = _("Written: {files}").format(files=translator.job.request.folder)
-        return "\n".join([written, *translator.job.warnings])
-    if not isinstance(translator.job, TranslationJob):
+        if isinstance(job, DownloadJob):
+            return _("Cancelled. What has arrived is kept, and the next download goes on from there.")
+        if not isinstance(job, DicomExportJob) or not job.request.folder.exists():
+            return _("Cancelled. Nothing was written.")
+    if isinstance(job, DicomExportJob):  # also where the cancellation came too late
+        written = _("Written: {files}").format(files=job.request.folder)
+        return "\n".join([written, *job.warnings])
+    if not isinstance(job, TranslationJob):
         return _("The model is on this computer now.")
     done = _("Done in {seconds} s: {name}").format(seconds=round(translator.seconds), name=translator.result.GetName())
-    return "\n".join([done, *translator.job.warnings])
+    return "\n".join([done, *job.warnings])

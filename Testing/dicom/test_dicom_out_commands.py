@@ -20,7 +20,7 @@ from pydicom import Dataset
 from S2LDMLib.dicom.reading.series import find_series
 from S2LDMLib.dicom.writing.burn_in import GROUND_HU, INK_HU, make_label
 from S2LDMLib.dicom.writing.resemblance import check_resemblance
-from S2LDMLib.errors import InputError, S2LDMWarning
+from S2LDMLib.errors import InputError
 from S2LDMLib.phantom.scan import PhantomTriple
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.volume.files import write_volume
@@ -219,12 +219,28 @@ def test_a_volume_of_another_patient_is_refused(scan: Path, tmp_path: Path, resu
     write_volume(other, tmp_path / "other.nrrd", metadata=provenance_of(result))
     said = cli("to-dicom", tmp_path / "other.nrrd", "--source", scan, tmp_path / "out").refused()
     assert "does not look like the source series" in said
-    check_resemblance(result, find_series(scan).read())
+    assert check_resemblance(result, find_series(scan).read()) == ""
+
+
+def moved(image: sitk.Image, voxels: int) -> sitk.Image:
+    """The same body, shifted within its grid."""
+    return sitk.Resample(image, image, sitk.TranslationTransform(3, (2.0 * voxels, 0.0, 0.0)), sitk.sitkLinear, -1024)
+
+
+@pytest.mark.parametrize("progress", ["none", "json"])
+def test_a_volume_that_looks_little_like_its_source_is_told(
+    scan: Path, tmp_path: Path, result: sitk.Image, progress: str, cli: Cli
+) -> None:
+    doubtful = moved(result, 3)
+    write_volume(doubtful, tmp_path / "moved.nrrd", True, provenance_of(result))
+    ended = cli("to-dicom", tmp_path / "moved.nrrd", "--source", scan, tmp_path / "out", "--progress", progress)
+    assert ended.code == 0 and "less like the source series" in ended.err
+    told = [json.loads(line) for line in ended.out.splitlines() if line.startswith("{")]
+    assert ["doubt" in event for event in told[:1]] == [True] * (progress == "json")
 
 
 def test_a_real_contrast_phase_resembles_its_own_scan_alone(real_ncct: sitk.Image) -> None:
-    with pytest.warns(S2LDMWarning, match="less like the source series"):
-        check_resemblance(real("pairs/HCC_005_19990123/arterial"), real_ncct)
+    assert "less like the source series" in check_resemblance(real("pairs/HCC_005_19990123/arterial"), real_ncct)
     with pytest.raises(InputError, match="another patient"):
         check_resemblance(real("pairs/HCC_007_19980314/arterial"), real_ncct)
 
@@ -350,6 +366,14 @@ def test_two_results_of_a_patient_stay_one_patient_and_study_from_process_to_pro
         seen.append(instances(tmp_path / name)[0])
     assert len({(one.PatientID, one.StudyInstanceUID) for one in seen}) == 1  # the source has no frame of reference
     assert seen[0].SeriesInstanceUID != seen[1].SeriesInstanceUID and seen[0].PatientName == "Case^7"
+
+
+def test_a_file_and_an_option_that_say_the_same_are_refused(scan: Path, made: Path, tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "whose.json").write_text('{"patient_name": "Muster^Erika"}')
+    said = cli(
+        "to-dicom", made, tmp_path / "out", "--patient", tmp_path / "whose.json", "--patient-name", "X"
+    ).refused()
+    assert "--patient-name both" in said and "Erika" not in said and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("content", ["no json", "[]", '{"name": "X"}', '{"patient_id": 7}'])

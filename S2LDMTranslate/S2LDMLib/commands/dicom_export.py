@@ -44,13 +44,16 @@ def export_options(args: argparse.Namespace) -> ExportOptions:
     """Take them from the command line, and from the file that ``--patient`` names.
 
     Raises:
-        InputError: the file cannot be read, or says something else.
+        InputError: the file cannot be read, says something else, or says what an option says too.
     """
     from ..dicom.writing.options import ExportOptions
 
     given = {name: getattr(args, name) for name in _OPTIONS}
     if args.patient:
-        given |= _patient_of(args.patient)
+        told = _patient_of(args.patient)
+        if twice := next((name for name in told if given[name]), ""):
+            raise InputError(f"--patient and --{twice.replace('_', '-')} both say the same. Leave one of them out.")
+        given |= told
     return ExportOptions(args.overwrite, **given)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, S2LDMWarning
 from .console import add_progress, shown_progress
 from .dicom_export import add_export, export_options, find_source
 
@@ -44,8 +46,10 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     check_options(source, options)
     image = read_volume(args.volume)
     provenance = read_provenance(args.volume, image)
-    if source:
-        check_resemblance(image, source.read())
+    if source and (doubt := check_resemblance(image, source.read())):
+        warnings.warn(doubt, S2LDMWarning, stacklevel=2)
+        if args.progress == "json":  # who reads that may ask before the series is used
+            print(json.dumps({"doubt": doubt}), flush=True)
     with shown_progress(args.progress) as show:
         folder = write_series(image, args.output, source, provenance, options, show, should_cancel)
     print(folder, flush=True)

@@ -18,6 +18,8 @@ from .engine_process import EngineProcess, Start
 from .job import Job
 from .volumes import Snapshot
 
+DOUBT_QUESTION = "Write the series nevertheless?"
+
 
 @dataclass(frozen=True)
 class ExportRequest:
@@ -83,8 +85,11 @@ class DicomExportJob(Job):
         listing.write_text("".join(f"{file}\n" for file in self._sources), encoding="utf-8")
         target = self.request.folder
         with _beside(target) as place:
-            made = place / target.name
+            made = place / "series"  # the log shows it, and the target's own name may be a patient's
             for event in self._engine(self.request.arguments(volume, sources, made, patient)):
+                if "doubt" in event:
+                    self.warnings += (str(event["doubt"]),)
+                    self._ask(f"{event['doubt']}\n\n{DOUBT_QUESTION}")
                 if "fraction" in event:
                     self._show("writing", float(event["fraction"]), event.get("remaining_s"))
             _move(made, target)

@@ -91,7 +91,7 @@ class TranslationJob(Job):
             raise PanelError(f"{file} could not be written. Check the disk's free space.") from error
 
     def _check(self, file: Path) -> None:
-        """Ask before a volume is enhanced twice or is no abdomen; what cannot be translated ends here."""
+        """Ask before a volume is enhanced twice or is no abdomen; what the model cannot translate ends here."""
         for report in self._engine(["check", str(file), "--json", "--model", self.request.model, "--offline"]):
             self.warnings = (*report.get("warnings", ()), *report.get("notes", ()))
             no_abdomen = not report.get("scores", {}).get("abdomen_part", {}).get("within", True)

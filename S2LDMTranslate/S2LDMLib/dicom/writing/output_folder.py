@@ -111,7 +111,7 @@ def _take_place(partial: Path, folder: Path) -> None:
     folder.rename(old)
     try:
         partial.rename(folder)
-    except OSError:
+    except BaseException:  # a second Ctrl-C too must not cost the old series
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -7,12 +7,10 @@ contrast phases of its own session (moved by breathing), 0.14 to 0.24 with anoth
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import SimpleITK as sitk
 
-from ...errors import InputError, S2LDMWarning
+from ...errors import InputError
 
 _SAME = 0.5
 _USUAL = 0.9  # every result so far; a real phase of the same session reached 0.88
@@ -22,8 +20,11 @@ _STEP = 4  # voxels within a slice: places of organs are enough
 _OUTSIDE = -30000.0
 
 
-def check_resemblance(image: sitk.Image, source: sitk.Image) -> None:
-    """Compare two volumes in HU on the part that they share; what is unusual is told as an ``S2LDMWarning``.
+def check_resemblance(image: sitk.Image, source: sitk.Image) -> str:
+    """Compare two volumes in HU on the part that they share.
+
+    Returns:
+        What is unusual, for the user; empty where nothing is.
 
     Raises:
         InputError: they show different bodies.
@@ -33,7 +34,7 @@ def check_resemblance(image: sitk.Image, source: sitk.Image) -> None:
     counted = (np.minimum(*values) > _OUTSIDE / 2) & (np.maximum(*values) > _BODY_HU)
     one, other = (np.clip(each[counted], *_RANGE_HU) for each in values)
     if not counted.any() or one.std() == 0 or other.std() == 0:
-        return  # nothing to compare
+        return ""  # nothing to compare
     found = np.corrcoef(one, other)[0, 1]
     if found < _SAME:
         raise InputError(
@@ -41,10 +42,11 @@ def check_resemblance(image: sitk.Image, source: sitk.Image) -> None:
             f"{_SAME} or more): it is of another patient or day. Give the series that it was made from."
         )
     if found < _USUAL:
-        warnings.warn(
+        return (
             f"The volume looks less like the source series than results do (their correlation is {found:.2f}, usually "
-            f"{_USUAL} or more). Make sure that it was made from this series.", S2LDMWarning, stacklevel=2,
-        )  # fmt: skip
+            f"{_USUAL} or more). Make sure that it was made from this series."
+        )
+    return ""
 
 
 def _coarse(image: sitk.Image) -> sitk.Image:
