@@ -17,10 +17,15 @@ from panel_waiting import pass_the_time, wait_for
 from S2LDMLib.dicom.reading.series import find_series
 from S2LDMSlicerLib import dependencies
 from S2LDMTranslatePanel import dicom_export
-from S2LDMTranslatePanel.jobs.export_job import ExportRequest
-from S2LDMTranslatePanel.jobs.volumes import EngineResult
+from S2LDMTranslatePanel.jobs.download_job import DownloadJob
+from S2LDMTranslatePanel.jobs.engine_process import EngineProcess
+from S2LDMTranslatePanel.jobs.export_job import DOUBT_QUESTION, DicomExportJob, ExportRequest
+from S2LDMTranslatePanel.jobs.job import JobState, JobStatus
+from S2LDMTranslatePanel.jobs.volumes import EngineResult, Snapshot
 from S2LDMTranslatePanel.scene.result_nodes import add_result
 from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable
+from S2LDMTranslatePanel.texts import end_text
+from S2LDMTranslatePanel.translator import Translator
 
 PROVENANCE = {
     "description": "SYNTHETIC venous CECT by S2LDM 0.0",
@@ -162,11 +167,11 @@ def test_a_result_that_outlives_its_source_still_finds_the_study(opened: Opened,
 
 def test_a_copy_on_another_grid_is_exported_with_its_own_geometry(opened: Opened, source: Any, parent: Path) -> None:
     copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, source, "moved")
-    copy.SetOrigin(*(np.array(copy.GetOrigin()) + 0.5))
+    copy.SetOrigin(*(np.array(copy.GetOrigin()) + 0.1))
     written = exported(panel_with(opened, result_of(copy)), parent)
     assert {header.StudyInstanceUID for header in written} == {STUDY_UID}
     assert written[0].DerivationCodeSequence[0].CodeValue == "113085"
-    first = np.array(source.GetOrigin()) + 0.5
+    first = np.array(source.GetOrigin()) + 0.1
     assert np.allclose(np.array(written[0].ImagePositionPatient, float), first * [-1, -1, 1])
 
 
@@ -300,8 +305,49 @@ def test_the_folder_of_a_series_is_new_and_has_a_name_that_every_system_takes(
     assert dicom_export.free_folder(tmp_path, name) == tmp_path / folder
 
 
-def test_no_name_stands_in_the_command_line_or_the_log(tmp_path: Path) -> None:
-    request = ExportRequest(tmp_path / "out", patient_name="Doe^Jane", patient_id="P-7", study_description="Trial")
-    words = " ".join(request.arguments(tmp_path / "v.nrrd", None, tmp_path / "out", tmp_path / "patient.json"))
-    assert request.patient() == {"patient_name": "Doe^Jane", "patient_id": "P-7", "study_description": "Trial"}
-    assert not [text for text in request.patient().values() if text in words]
+@pytest.mark.parametrize("from_dicom", [True, False])
+def test_no_name_stands_in_the_command_line_or_the_log(
+    opened: Opened, parent: Path, tmp_path: Path, from_dicom: bool
+) -> None:
+    ct = load_from_database(tmp_path / "ncct") if from_dicom else add_volume(ct_image((6, 24, 32)), "Doe Jane")
+    whose = {"patientName": "Doe^Jane", "patientId": "NUMBER-7", "studyDescription": "Trial"}
+    words: list[str] = []
+    start = lambda arguments: words.extend(arguments) or EngineProcess(arguments)  # noqa: E731
+    panel = panel_with(opened, result_of(ct), start, anonymize=from_dicom, **whose)
+    (one, *_) = exported(panel, parent)
+    assert (one.PatientName, one.PatientID, one.StudyDescription) == tuple(whose.values())
+    log = panel.logic.translator.log()
+    assert "$ s2ldm to-dicom" in log and log in panel.ui.logTextEdit.plainText
+    assert not [name for name in ("Doe", "NUMBER-7", "Trial", PATIENT, "Made^Up") if name in log + " ".join(words)]
+
+
+def doubtful_result_of(node: Any) -> Any:
+    """A result that resembles its source less than results do."""
+    copy = copy_of(node)
+    noise = np.random.default_rng(0).normal(0, copy.hu.clip(-200, 200).std(), copy.hu.shape)
+    return add_result(copy, EngineResult((copy.hu + 0.7 * noise).astype(np.int16), PROVENANCE), None)
+
+
+@pytest.mark.parametrize("go_on", [True, False])
+def test_a_doubtful_result_is_asked_about(
+    opened: Opened, source: Any, parent: Path, go_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, *_: asked.append(text) or go_on)
+    panel = panel_with(opened, doubtful_result_of(source))
+    panel.ui.exportDicomButton.click()
+    run_to_end(panel)
+    assert len(asked) == 1 and "less like the source" in asked[0] and asked[0].endswith(DOUBT_QUESTION)
+    assert [folder.name for folder in parent.iterdir()] == ["3 plain SYNTHETIC venous"] * go_on
+    assert ("less like the source" if go_on else "Nothing was written") in panel.ui.statusLabel.text
+
+
+def test_what_is_said_of_a_cancellation_is_true(tmp_path: Path) -> None:
+    translator, cancelled = Translator(), JobState(JobStatus.CANCELLED)
+    request = ExportRequest(tmp_path / "made")
+    translator.job = DicomExportJob(Snapshot("", "", np.zeros((1, 1, 1)), np.eye(4)), {}, (), request, tmp_path)
+    assert end_text(cancelled, translator) == "Cancelled. Nothing was written."
+    request.folder.mkdir()  # the click came when all was done
+    assert end_text(cancelled, translator) == f"Written: {request.folder}"
+    translator.job = DownloadJob("lab/model", tmp_path)
+    assert "What has arrived is kept" in end_text(cancelled, translator)
