@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -18,12 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_training
+from filelock import FileLock
 from trainer_panel import (
     PATHS,
     RunStatus,
     columns,
     count_nodes,
     ended_afterwards,
+    find_holder,
     launch_tiny,
     make_plan,
     run_status,
@@ -240,6 +241,19 @@ def test_a_lock_that_nobody_holds_is_no_run(logic: Any, run: Path, plan: Callabl
     wait_for(lambda: run_status(logic) is RunStatus.DONE)
 
 
+@pytest.mark.parametrize(
+    ("host", "pid", "runs"),
+    [(socket.gethostname(), os.getpid(), True), (socket.gethostname(), 2**22 + 1, False), ("elsewhere", 1, False)],
+)
+def test_before_packages_are_installed_the_process_id_tells(
+    run: Path, monkeypatch: pytest.MonkeyPatch, host: str, pid: int, runs: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    run.mkdir()
+    (run / "run.lock").write_text(json.dumps({"pid": pid, "host": host, "started": 0}))
+    assert (find_holder(run) is not None) == runs
+
+
 def test_a_run_asked_twice_to_stop_ends_at_once(logic: Any, plan: Callable[..., Path]) -> None:
     logic.start(plan("forever", step_s=60), "demo")
     wait_for(lambda: logic.update().step == 1)
@@ -252,10 +266,8 @@ def test_a_run_asked_twice_to_stop_ends_at_once(logic: Any, plan: Callable[..., 
 
 def test_a_run_on_another_machine_is_seen_but_not_stopped_from_here(logic: Any, run: Path) -> None:
     run.mkdir()
-    lock = run / "run.lock"
-    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": 0}))
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    (run / "run.lock").write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": 0}))
+    with FileLock(run / ".train.lock"):
         assert run_status(logic) is RunStatus.RUNNING
         with pytest.raises(trainer.RunError, match="on the machine elsewhere"):
             logic.stop()
