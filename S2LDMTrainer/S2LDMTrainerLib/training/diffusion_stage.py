@@ -102,8 +102,6 @@ class DiffusionStage:
             error = self.objective.error(self.wrapped, ncct, cect, mask, phase, t, noise)
         core = slice(self.context, ncct.shape[2] - self.context)
         identity = ((ncct - cect)[:, :, core] * weight).square().mean()
-        if self.own.mask_loss and mask is not None:
-            weight = weight * mask[:, :, core]
         error = error * weight
         loss = error.square().mean() + self.own.l1_weight * error.abs().mean()
         values.append({"loss": loss.detach(), "mse": error.detach().square().mean(), "identity": identity})

@@ -69,7 +69,7 @@ class SlabDataset(Dataset[Slab]):
         self.phases, self.cut, self.augmentation, self.single = tuple(phases), cut, augmentation, single
         self.seed = seed
         for case in self.cases:
-            _check_size(case, cut, recipe.pad)
+            _check_size(case, cut)
 
     def __getitem__(self, number: int) -> Slab:
         rng = np.random.default_rng((*self.seed, number))
@@ -125,12 +125,13 @@ def _fit(part: np.ndarray, plane: tuple[int, int], start: tuple[int, int], fill:
     return np.pad(part, [(0, 0), *width], constant_values=fill)
 
 
-def _check_size(case: Case, cut: Cut, pad: bool) -> None:
+def _check_size(case: Case, cut: Cut) -> None:
     z, y, x = case.shape
-    if z < cut.needed or (not pad and (y < cut.plane[0] or x < cut.plane[1])):
+    if z < cut.needed:
         raise InputError(
-            f"{case.name} has {z} x {y} x {x} voxels (z, y, x), less than the crop of {cut.needed} x {cut.plane[0]} x "
-            f"{cut.plane[1]}. Lower the crop with --set, leave the case out, or prepare at a finer --spacing."
+            f"{case.name} has {z} x {y} x {x} voxels (z, y, x), fewer slices than the crop of {cut.needed} x "
+            f"{cut.plane[0]} x {cut.plane[1]}. Lower the crop with --set, leave the case out, or prepare at a finer "
+            "--spacing."
         )
 
 
