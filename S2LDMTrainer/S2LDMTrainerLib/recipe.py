@@ -232,21 +232,23 @@ def read_recipe(file: Path) -> Recipe:
     return build_config(Recipe, _read(file), str(file))
 
 
-def _lineage(name: str) -> list[dict[str, Any]]:
-    """Read the preset and all that it extends, the most basic first."""
+def _lineage(name: str, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """Read the preset and all that it extends, the most basic first; ``above`` are those that extend this one."""
     file = PRESETS / f"{name}.json"
     if not file.is_file():
         file = Path(name)
         if file.suffix != ".json" or not file.is_file():
             raise InputError(f"There is no preset {name!r}. Use one of {', '.join(preset_names())}, or a .json file.")
+    if file.resolve() in above:
+        raise InputError(f"The preset {name} extends itself. Let it extend another one, or none.")
     data = _read(file)
     base = data.pop("extends", None)
-    return [*(_lineage(base) if base else []), data]
+    return [*(_lineage(base, (*above, file.resolve())) if base else []), data]
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}). Correct it.") from None
     if not isinstance(data, dict):

@@ -21,18 +21,27 @@ from .inference.preprocess import Prepared, preprocess
 from .inference.scheduler import LatentScheduler
 from .inference.translation import Translation
 from .inference.uncertainty import mean_and_deviation
-from .model.config import FORMAT_VERSION, AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig
+from .model.config import (
+    FORMAT_VERSION,
+    AutoencoderConfig,
+    DenoiserConfig,
+    ModelConfig,
+    SchedulerConfig,
+    smallest_input,
+)
 from .model.config_files import load_config, save_config
 from .model.hub import ModelSource, resolve_model
 from .model.layout import check_format
 from .model.upload import push_to_hub
 from .model.weights import load_weights, save_weights
 from .networks.autoencoder import SyncreticAutoencoder
-from .networks.denoisers import Denoiser, build_denoiser
+from .networks.build import build_denoiser
+from .networks.denoisers import Denoiser
 from .progress import OnProgress, ProgressReporter
 from .volume.region import Region
 
 DETAILS = ("native", "model")
+SEEDS = (-(2**63), 2**63 - 1)  # what PyTorch takes everywhere
 
 
 @dataclass
@@ -111,7 +120,7 @@ class S2LDMPipeline:
             image: 3D NCCT in HU; any orientation, spacing and scalar pixel type. It is not changed.
             phase: one of the model's phases.
             steps: sampling steps; None for the model's own number.
-            seed: of the noise; with one step of the product sampler the result does not depend on it.
+            seed: of the noise; one step of a ``residual_x0`` denoiser does not depend on it.
             detail: ``native`` adds the decoded enhancement to the NCCT; ``model`` gives the decoded CECT itself; None
                 for ``native`` where the model can.
             region: translate only this part, with the same result there as without it (a model of the paper's kind:
@@ -128,10 +137,10 @@ class S2LDMPipeline:
         """
         steps = self.scheduler.config.steps if steps is None else steps
         detail = detail or ("native" if self.config.residual_decode else "model")
-        self.check_arguments(phase, steps, detail)
+        self.check_arguments(phase, steps, detail, seed)
         report = ProgressReporter(on_progress, should_cancel)
         report.report("preprocess", 0, 1)
-        checked = check_input(image, self.smallest_input())
+        checked = check_input(image, smallest_input(self.autoencoder.config, self.denoiser.config))
         for warning in checked.warnings:
             warnings.warn(warning, S2LDMWarning, stacklevel=2)
         prepared = self.prepare(image, region=region)
@@ -197,12 +206,7 @@ class S2LDMPipeline:
             "S2LDM_version": __version__,
         }
 
-    def smallest_input(self) -> tuple[int, int, int]:
-        """Smallest volume (x, y, z) in voxels: what the denoiser's lowest level and its context ask for."""
-        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self.denoiser.multiple, strict=True))
-        return x, y, max(z, self.denoiser.config.context)
-
-    def check_arguments(self, phase: str, steps: int, detail: str) -> None:
+    def check_arguments(self, phase: str, steps: int, detail: str, seed: int = 0) -> None:
         """Raises InputError where the model cannot run so, or the device is not there; costs nothing."""
         if phase not in self.config.phases:
             raise InputError(f"The model has no phase {phase!r}. Use one of: {', '.join(self.config.phases)}.")
@@ -213,6 +217,8 @@ class S2LDMPipeline:
         most = round(self.scheduler.config.start * self.scheduler.config.train_timesteps)
         if not 1 <= steps <= most:
             raise InputError(f"{steps} sampling steps are impossible. Use 1 to {most}.")
+        if not SEEDS[0] <= seed <= SEEDS[1]:
+            raise InputError(f"The seed {seed} is out of range. Use {SEEDS[0]} to {SEEDS[1]}.")
         next(plans(self.device, self.dtype))  # refuses an unknown device or precision
 
     def _reach(self) -> tuple[int, int, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from .errors import Cancelled
 
-# Share of the whole run, measured on two CPU cores with the bundled model; only the remaining time depends on it.
+# What part of the whole run each stage is taken for; the fraction that is told and the remaining time follow from it.
+# Rough: on two CPU cores the bundled model spends about 0.25, 0.20, 0.13, 0.40 and 0.02 in float32.
 STAGES = {"preprocess": 0.10, "encode": 0.20, "translate": 0.25, "decode": 0.40, "postprocess": 0.05}
 
 
@@ -36,6 +37,7 @@ class ProgressReporter:
         self._on_progress = on_progress or (lambda progress: None)
         self._should_cancel = should_cancel or (lambda: False)
         self._start = time.monotonic()
+        self._fraction = 0.0
 
     def report(self, stage: str, done: int, total: int) -> None:
         """``done`` of ``total`` units of a stage are finished.
@@ -46,5 +48,6 @@ class ProgressReporter:
         if self._should_cancel():
             raise Cancelled("Cancelled; nothing was written.")
         before = sum(share for name, share in STAGES.items() if list(STAGES).index(name) < list(STAGES).index(stage))
-        fraction = min(1.0, before + STAGES[stage] * done / total)
+        # A second try, after memory ran out, begins behind where the first one ended.
+        self._fraction = fraction = max(self._fraction, min(1.0, before + STAGES[stage] * done / total))
         self._on_progress(Progress(stage, fraction, remaining_s(time.monotonic() - self._start, fraction)))

@@ -15,7 +15,7 @@ import torch
 from S2LDMLib.errors import InputError
 from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
-from S2LDMLib.networks.denoisers import build_denoiser
+from S2LDMLib.networks.build import build_denoiser
 from S2LDMLib.networks.planar import channels_last
 from torch import Tensor, nn
 

@@ -1,12 +1,16 @@
 """What the two command lines, ``s2ldm`` and ``s2ldm-train``, have in common.
 
-Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 cancelled. An error is one line on standard error.
+Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 cancelled, 141 nobody reads what is printed. An error is
+one line on standard error.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
+import getpass
 import json
+import os
 import signal
 import sys
 import traceback
@@ -14,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, S2LDMError, S2LDMWarning
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from ..progress import Progress
 
 
+CLOSED_PIPE = 141  # what a shell tells of a program that SIGPIPE ended
 QUIET_INTERVAL_S = 10.0  # between the lines that a file gets instead of a bar
 
 
@@ -39,17 +45,29 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse, run ``args.command(args, should_cancel)``, explain what went wrong; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a console that cannot show a character still shows the rest
+    _name_user()
     args = parser.parse_args(argv)
     stop = StopOnSignal()
 
-    def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    def show_warning(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None,
+        line: str | None = None,
+    ) -> None:  # fmt: skip
         """Ours in one line; those of libraries are not for users."""
         if issubclass(category, S2LDMWarning):
             print(f"{parser.prog}: warning: {message}", file=sys.stderr)
 
     warnings.showwarning = show_warning
     try:
-        return args.command(args, stop)
+        code: int = args.command(args, stop)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read what is printed, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     except (Exception, KeyboardInterrupt) as error:
         if args.debug:
             traceback.print_exc()
@@ -58,12 +76,22 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         return code
 
 
+def _name_user() -> None:
+    """Give a user who has none a name: libraries ask for it when they are imported, as in a container."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        os.environ["LOGNAME"] = "s2ldm"
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """Message and exit code of whatever ended a command."""
     if isinstance(error, S2LDMError):
         return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full, and nothing was kept of what was not finished. Free some space and try again.", 1
     if isinstance(error, KeyboardInterrupt):
-        return "Cancelled; nothing was written.", Cancelled.exit_code
+        return "Cancelled at once; what was not finished is not there.", Cancelled.exit_code
     return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
 
 
@@ -98,7 +126,9 @@ def shown_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
 
         @cache
         def bar() -> Bar:
-            return bars.enter_context(Bar(1.0))
+            made = Bar(1.0)
+            bars.callback(made.close)
+            return made
 
         def as_bar(progress: Progress) -> None:
             if progress.fraction > 0:  # before, the input may still be refused, in one line
@@ -121,10 +151,8 @@ class Bar:
             mininterval=0.1 if is_terminal else QUIET_INTERVAL_S, dynamic_ncols=is_terminal,
         )  # fmt: skip
 
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Leave the bar as it is, and go on in the next line."""
         self._bar.close()
 
     def show(self, done: float, words: str) -> None:
@@ -132,9 +160,12 @@ class Bar:
         self._bar.set_description_str(f"{self._name}{words}", refresh=False)
         self._bar.update(done - self._bar.n)
 
-    def write(self, line: str) -> None:
-        """A line on standard output, the bar below it."""
-        self._bar.write(line)
+    @staticmethod
+    def write(line: str) -> None:
+        """Write a line on standard error, above the bar."""
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
 
 
 def show_download(kind: str) -> Callable[[float, str], None]:
@@ -150,6 +181,6 @@ def show_download(kind: str) -> Callable[[float, str], None]:
         elif kind == "bar":
             bar().show(fraction, name)
             if fraction == 1:
-                bar().__exit__()
+                bar().close()
 
     return show

@@ -12,6 +12,7 @@ from ..model.config import PHASES
 from .console import shown_progress
 from .dicom_export import add_export, given_export_option, open_dicom_output
 from .engine import add_engine, load_pipeline, provenance_of
+from .outputs import check_distinct
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -52,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     """Check every output first, then read, translate and write."""
-    from ..reading import read_volume
+    from ..atomic import together
+    from ..reading import read_ncct
     from ..volume.files import write_volume
     from ..volume.preview import compare_picture, write_picture
     from ..volume.region import Region
@@ -61,23 +63,25 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     dicom = open_dicom_output(args) if args.format == _DICOM else None
     _check_files(args)
     region = Region.of_bounds(args.region) if args.region else None
-    image = dicom.read() if dicom else read_volume(args.input, args.series)
+    image = dicom.read() if dicom else read_ncct(args.input, args.series)
     made = _translate(args, image, region, should_cancel)
-    if dicom:
-        with shown_progress(args.progress) as show:
-            dicom.write(made[0], provenance_of(made[0]), show, should_cancel)
-    for result, path in zip(made, (None if dicom else args.output, args.sd), strict=False):
-        if path:
-            write_volume(result, path, args.overwrite, provenance_of(result))
-        if path and args.sidecar:
-            write_sidecar(path, provenance_of(result), args.overwrite)
-    if args.preview:
-        write_picture(compare_picture(image, {args.phase: made[0]}), args.preview)
+    with together():
+        for result, path in zip(made, (None if dicom else args.output, args.sd), strict=False):
+            if path:
+                write_volume(result, path, args.overwrite, provenance_of(result), Path(args.input))
+            if path and args.sidecar:
+                write_sidecar(path, provenance_of(result), args.overwrite)
+        if args.preview:
+            write_picture(compare_picture(image, {args.phase: made[0]}), args.preview)
+        if dicom:
+            with shown_progress(args.progress) as show:
+                dicom.write(made[0], provenance_of(made[0]), show, should_cancel)
     return 0
 
 
 def _check_files(args: argparse.Namespace) -> None:
     """Raises InputError where a file could not be written, before any work."""
+    from ..volume.detached import files_of
     from ..volume.files import OUTPUT_SUFFIXES, check_output_path
     from ..volume.sidecar import sidecar_path
 
@@ -94,9 +98,13 @@ def _check_files(args: argparse.Namespace) -> None:
         check_output_path(args.preview, args.overwrite, (".png",))
     if args.sd:
         check_output_path(args.sd, args.overwrite)
+    outputs = {"OUTPUT": Path(args.output), "--sd": args.sd, "--preview": args.preview}
     if args.sidecar:
-        for path in filter(None, (args.output, args.sd)):
-            check_output_path(sidecar_path(Path(path)), args.overwrite, (".json",))
+        for option in ("OUTPUT", "--sd"):
+            if path := outputs[option]:
+                outputs[f"--sidecar of {option}"] = sidecar_path(path)
+                check_output_path(sidecar_path(path), args.overwrite, (".json",))
+    check_distinct(files_of(Path(args.input)), {option: path for option, path in outputs.items() if path})
     if args.sd and args.samples == 1:
         raise InputError("--sd needs several samples. Add --samples N.")
 
