@@ -50,12 +50,12 @@ class Holder:
 
 
 def trainer_command(arguments: Sequence[str]) -> list[str]:
-    """The command line ``s2ldm-train`` in Slicer's Python."""
+    """Make the command line ``s2ldm-train`` for Slicer's Python."""
     return library_command(LIBRARY, arguments)
 
 
 def trainer_environment() -> dict[str, str]:
-    """This process's environment, in which the libraries are found and the log is written as it comes."""
+    """Make this process's environment one in which the libraries are found and the log is written as it comes."""
     return library_environment(_MODULE, _MODULE.parent / "S2LDMTranslate")
 
 
@@ -78,7 +78,7 @@ def launch_detached(command: Sequence[str], environment: Mapping[str, str], log:
 
 
 def find_holder(run: Path) -> Holder | None:
-    """Who trains in a run folder now; None where nobody does, also after a crash or a reused process id."""
+    """Find who trains in a run folder now; None where nobody does, also after a crash or a reused process id."""
     try:
         entry = json.loads((run / HOLDER).read_text(encoding="utf-8"))
         holder = Holder(int(entry["pid"]), str(entry["host"]))

@@ -37,7 +37,9 @@ FREE_KEYS = {
 class RunFolder:
     """A run's folder; a context manager that holds it while the run trains.
 
-    owner: whether this process writes; of several processes only the main one does.
+    Args:
+        folder: need not exist before the run begins.
+        owner: whether this process writes; of several processes only the main one does.
     """
 
     def __init__(self, folder: Path, owner: bool = True) -> None:
@@ -46,14 +48,16 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
+        """The finished model's folder."""
         return self.folder / "model"
 
     @property
     def pictures(self) -> Path:
+        """The folder of the pictures of validation cases."""
         return self.folder / "pictures"
 
     def stage(self, name: str) -> Path:
-        """Folder of a stage's checkpoints."""
+        """The folder of a stage's checkpoints."""
         return self.folder / name
 
     def check(self, recipe: Recipe, resume: bool) -> None:
@@ -116,7 +120,7 @@ class RunFolder:
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Dotted names of the values that differ, less those that may."""
+    """List the dotted names of the values that differ, less those that may."""
     if not hasattr(old, "__dataclass_fields__"):
         return [] if old == new else [path]
     return [
