@@ -1,8 +1,9 @@
 """What a slice shows, told by the slices above and below it: they follow one another as the parts of a body do.
 
-- Chest: where lung is more than 10 % over more than 110 mm, the scan is one of a chest. From where it is half of its
-  largest part on, which is above the dome of the liver, all that would be an abdomen is chest or shoulders.
 - Shoulders: a slice that looks like them, with no lung above it, and with lung below or a neck above it.
+- Chest: where lung is more than 10 % over more than 110 mm, or a head or shoulders are seen, the scan shows a chest.
+  From where lung is half of its largest part on, which is above the dome of the liver, all that would be an abdomen is
+  chest or shoulders.
 - Arms: what looks like legs and lies next to a head, a chest or shoulders.
 
 Measured: lung over 75 mm at most in 30 real scans of an abdomen, over 180 and 230 mm in two real chests.
@@ -47,16 +48,17 @@ def judged_in_order(slices: Sequence[JudgedSlice], slice_mm: float) -> list[str]
             has_apex = any(each.lung > _APEX_PART for each in below)
             if has_apex or any(each.kind in (HEAD, NECK) for each in above[:near]):
                 kinds[index] = SHOULDERS
-    for index in range(_start_of_chest(slices, slice_mm), len(slices)):
+    for index in range(_start_of_chest(slices, kinds, slice_mm), len(slices)):
         if kinds[index] in (ABDOMEN, HIPS):
             kinds[index] = CHEST if slices[index].lung > _APEX_PART else SHOULDERS
     return [ARMS if kind == LEGS and _are_arms(kinds, index) else kind for index, kind in enumerate(kinds)]
 
 
-def _start_of_chest(slices: Sequence[JudgedSlice], slice_mm: float) -> int:
+def _start_of_chest(slices: Sequence[JudgedSlice], kinds: Sequence[str], slice_mm: float) -> int:
     """Index of the first slice above the dome of the liver, the number of slices where it is no scan of a chest."""
     longest = max(_runs(one.lung > _LUNG_PART for one in slices), key=len, default=range(0))
-    if len(longest) * slice_mm <= _LONGEST_LUNG_BASE_MM:
+    is_long = len(longest) * slice_mm > _LONGEST_LUNG_BASE_MM
+    if not longest or not (is_long or {HEAD, SHOULDERS} & set(kinds[longest.start :])):
         return len(slices)
     dome = _ABOVE_DOME * max(slices[index].lung for index in longest)
     return next(index for index in longest if slices[index].lung >= dome)
