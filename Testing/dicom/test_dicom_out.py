@@ -102,6 +102,7 @@ def test_hu_and_geometry_are_those_of_the_source_to_the_last_digit(tmp_path: Pat
     assert back.read().GetOrigin() == source.read().GetOrigin()
 
 
+@pytest.mark.filterwarnings("ignore:A new key of pseudonyms")
 def test_the_source_in_memory_is_not_changed(tmp_path: Path, source: DicomSeries) -> None:
     before = [str(one.header) for one in source.slices]
     export(tmp_path / "out", source)

@@ -103,6 +103,21 @@ def test_cancelling_leaves_what_was_there(tmp_path: Path, there: bool) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on a file's size")
+def test_interrupted_at_the_last_step_the_old_series_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = export(tmp_path / "out")
+    old, rename = series_of(out), Path.rename
+
+    def interrupt(self: Path, target: Path) -> Path:
+        if self.suffix == ".partial":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export(out, overwrite=True)
+    assert series_of(out) == old and [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
 @new_or_over_an_old_series
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path, there: bool) -> None:
     import resource

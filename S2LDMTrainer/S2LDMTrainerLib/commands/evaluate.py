@@ -79,7 +79,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         if path:
             check_output_path(path, args.overwrite, (suffix,))
     if args.html and find_spec("matplotlib") is None:
-        raise InputError("The report needs matplotlib. Install it with: pip install 's2ldm[train]', or omit --html.")
+        raise InputError("The report needs matplotlib. Install it with: pip install 'matplotlib>=3.9', or omit --html.")
 
 
 def _compared(given: Sequence[str]) -> dict[str, str]:
