@@ -226,6 +226,7 @@ def test_a_lock_that_nobody_holds_is_no_run(logic: Any, run: Path, plan: Plan, p
 @pytest.mark.parametrize(
     ("host", "pid", "runs"),
     [(socket.gethostname(), os.getpid(), True), (socket.gethostname(), 2**22 + 1, False), ("elsewhere", 1, False)],
+    ids=["alive", "ended", "elsewhere"],
 )
 def test_before_packages_are_installed_the_process_id_tells(
     run: Path, monkeypatch: pytest.MonkeyPatch, host: str, pid: int, runs: bool
