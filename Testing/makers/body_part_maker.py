@@ -66,8 +66,7 @@ def head(scale: float = 1.0) -> sitk.Image:
 
 
 def neck(scale: float = 1.0) -> sitk.Image:
-    shapes = [tube(0, 0, 62, 60, FAT), tube(0, 0, 56, 54, SOFT), tube(0, 20, 14, 11, BONE), tube(0, -15, 9, 9, AIR)]
-    return paint(shapes, (128, 96, 30), scale)
+    return paint(neck_shapes(), (128, 96, 30), scale)
 
 
 def legs(scale: float = 1.0, gap: float = 20.0) -> sitk.Image:
