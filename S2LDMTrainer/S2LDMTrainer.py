@@ -6,7 +6,7 @@ what the command line does, with the same exit codes.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import qt
 import slicer
@@ -38,7 +38,7 @@ PRESETS = sorted(
 class S2LDMTrainer(ScriptedLoadableModule):
     """Describes the module to Slicer."""
 
-    def __init__(self, parent) -> None:
+    def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Synthetic Contrast CT Trainer (S2LDM)")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Image Synthesis")]
@@ -59,9 +59,9 @@ class S2LDMTrainer(ScriptedLoadableModule):
 @parameterNodeWrapper
 class S2LDMTrainerParameterNode:
     """
-    dataFolder: made by ``s2ldm-train prepare``.
+    dataFolder: the data, as ``s2ldm-train prepare`` made them.
     preset: what is trained.
-    runFolder: of a new run, or of one to watch, stop or resume.
+    runFolder: where a new run goes, or where one is to watch, stop or resume.
     """
 
     dataFolder: Path = Path.home() / "S2LDM" / "prepared"
@@ -72,13 +72,13 @@ class S2LDMTrainerParameterNode:
 class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: shows what the logic says, once a second."""
 
-    def __init__(self, parent=None) -> None:
+    def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
-        self._timer = None
+        self.logic: Any = None
+        self._parameterNode: Any = None
+        self._parameterNodeGuiTag: Any = None
+        self._timer: Any = None
 
     def setup(self) -> None:
         """Called when the module is opened the first time."""
@@ -115,10 +115,10 @@ class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called each time another module is opened; loss curves keep growing."""
         self.setParameterNode(None)
 
-    def onSceneStartClose(self, caller, event) -> None:
+    def onSceneStartClose(self, caller: Any, event: str) -> None:
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller, event) -> None:
+    def onSceneEndClose(self, caller: Any, event: str) -> None:
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -126,7 +126,7 @@ class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Ensure that a parameter node exists and is observed."""
         self.setParameterNode(self.logic.getParameterNode())
 
-    def setParameterNode(self, inputParameterNode) -> None:
+    def setParameterNode(self, inputParameterNode: Any) -> None:
         """Observe this parameter node instead of the last one; None for none."""
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
@@ -164,7 +164,7 @@ class S2LDMTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onLossCurvesButton(self, checked: bool = False) -> None:
         self.logic.showLossCurves()
 
-    def _checkCanStart(self, caller=None, event=None) -> None:
+    def _checkCanStart(self, caller: Any = None, event: str = "") -> None:
         """Show the run of the chosen folder, and what can be done with it."""
         self.logic.openRun(self._parameterNode.runFolder)
         state = self.logic.update()
@@ -229,17 +229,17 @@ def remainingText(seconds: float | None) -> str:
 
 
 class S2LDMTrainerLogic(ScriptedLoadableModuleLogic):
-    """One run folder and its loss curves, without Qt."""
+    """Watches and steers one run folder and its loss curves, without Qt."""
 
     def __init__(self, launch: Launcher = launch_detached) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self._launch = launch
-        self._monitor = None
+        self._monitor: Any = None
         self._plots = LossPlots(slicer.mrmlScene)
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> Any:
         parameterNode = S2LDMTrainerParameterNode(super().getParameterNode())
-        if parameterNode.preset not in PRESETS:  # of a scene saved with another version
+        if parameterNode.preset not in PRESETS:  # the scene was saved with another version
             parameterNode.preset = DEFAULT_PRESET
         return parameterNode
 
@@ -249,7 +249,7 @@ class S2LDMTrainerLogic(ScriptedLoadableModuleLogic):
         return self._monitor.can_resume
 
     @property
-    def lossCurves(self):
+    def lossCurves(self) -> Any:
         """The chart of the stage that is trained, None before its first values."""
         return self._plots.chart(self._monitor.stage)
 
@@ -289,7 +289,7 @@ class S2LDMTrainerLogic(ScriptedLoadableModuleLogic):
 
 
 class S2LDMTrainerTest(ScriptedLoadableModuleTest):
-    """What can be tested in Slicer without training: see Testing/test_trainer_module.py for the rest."""
+    """What can be tested in Slicer without training: see Testing/panel/trainer for the rest."""
 
     def runTest(self) -> None:
         slicer.mrmlScene.Clear()

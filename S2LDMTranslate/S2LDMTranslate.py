@@ -1,7 +1,8 @@
 """The module S2LDMTranslate: a synthetic contrast-enhanced CT from a non-contrast CT, by one click."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import qt
 import slicer
@@ -16,7 +17,7 @@ from S2LDMTranslatePanel.scene.result_nodes import KIND, RESULT_KIND
 from S2LDMTranslatePanel.scene.sample_data import make_sample, register_sample_data
 from S2LDMTranslatePanel.scene.source_volume import hardened_copy, has_nonlinear_transform, reason_unavailable
 from S2LDMTranslatePanel.setup.model_choice import BUNDLED_KIND, FOLDER_KIND, HUB_KIND, KINDS, ModelChoice, ModelFacts
-from S2LDMTranslatePanel.setup.packages import PACKAGES
+from S2LDMTranslatePanel.setup.packages import PACKAGES, packages_of
 from S2LDMTranslatePanel.texts import end_text, running_text
 from S2LDMTranslatePanel.translator import Translator
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
@@ -39,7 +40,7 @@ AUTO = "auto"
 class S2LDMTranslate(ScriptedLoadableModule):
     """Describes the module to Slicer."""
 
-    def __init__(self, parent) -> None:
+    def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Synthetic Contrast CT (S2LDM)")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Image Synthesis")]
@@ -65,7 +66,7 @@ class S2LDMTranslateParameterNode:
     outputVolume: a former result to replace; None for a new volume. region: None for the whole volume.
     steps: 0 for the model's own number.
     blend: percent of the synthetic volume over the input.
-    addToDatabase and what follows: of an export as DICOM series; empty texts for the engine's own.
+    addToDatabase and what follows: how a result is exported as a DICOM series; empty texts for the engine's own.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -99,15 +100,15 @@ class S2LDMTranslateParameterNode:
 class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: shows what the logic says, ten times a second while a job runs."""
 
-    def __init__(self, parent=None) -> None:
+    def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._results = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
-        self._timer = None
-        self._observedInput = None
+        self.logic: Any = None
+        self.results: Any = None
+        self._parameterNode: Any = None
+        self._parameterNodeGuiTag: Any = None
+        self._timer: Any = None
+        self._observedInput: Any = None
         self._asking = False
 
     def setup(self) -> None:
@@ -120,7 +121,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             selector.addAttribute("vtkMRMLScalarVolumeNode", KIND, RESULT_KIND)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = S2LDMTranslateLogic()
-        self._results = ResultSection(self.ui, self._showError, self.logic.translator, self._begin)
+        self.results = ResultSection(self.ui, self._showError, self.logic.translator, self.begin)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -139,7 +140,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called when the module is unloaded or reloaded, and when Slicer ends: a job ends with it."""
         self._timer.stop()
         self.logic.translator.cancel()
-        self._results.cleanup()
+        self.results.cleanup()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -152,11 +153,11 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called each time another module is opened; a job goes on."""
         self.setParameterNode(None)
 
-    def onSceneStartClose(self, caller, event) -> None:
+    def onSceneStartClose(self, caller: Any, event: str) -> None:
         self.logic.translator.cancel()
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller, event) -> None:
+    def onSceneEndClose(self, caller: Any, event: str) -> None:
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -166,7 +167,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not self._parameterNode.inputVolume:
             self._parameterNode.inputVolume = self.logic.likelyInput()
 
-    def setParameterNode(self, inputParameterNode) -> None:
+    def setParameterNode(self, inputParameterNode: Any) -> None:
         """Observe this parameter node instead of the last one; None for none."""
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
@@ -178,15 +179,15 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._checkCanGenerate()
         else:
             self._observeInput(None)
-        self._results.set_parameters(inputParameterNode)
+        self.results.set_parameters(inputParameterNode)
 
     def onGenerateButton(self, phase: str) -> None:
         """Translate the input into this phase."""
-        self._begin(lambda: self._generate(phase))
+        self.begin(lambda: self._generate(phase))
 
     def onDownloadButton(self, checked: bool = False) -> None:
         """Fetch the chosen model from the Hub."""
-        self._begin(lambda: self.logic.download(self._parameterNode))
+        self.begin(self._download)
 
     def onCancelButton(self, checked: bool = False) -> None:
         """End the job."""
@@ -195,7 +196,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showLog()
         self._onJobEnd(JobState(JobStatus.CANCELLED))
 
-    def onRegionAdded(self, region) -> None:
+    def onRegionAdded(self, region: Any) -> None:
         """A new region starts over the middle of the input."""
         if self._parameterNode.inputVolume:
             place_region(region, self._parameterNode.inputVolume)
@@ -216,9 +217,9 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         elif self._parameterNode:
             self._checkCanGenerate()
 
-    def _begin(self, start) -> None:
+    def begin(self, start: Callable[[], None]) -> None:
+        """Call what starts a job, and watch over the job; where it cannot start, the PanelError is shown."""
         try:
-            PACKAGES.ensure()
             start()
         except PanelError as error:
             self._showError(error)
@@ -226,7 +227,12 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._timer.start()
             self._checkCanGenerate()
 
+    def _download(self) -> None:
+        PACKAGES.ensure()
+        self.logic.download(self._parameterNode)
+
     def _generate(self, phase: str) -> None:
+        packages_of(self.logic.modelFacts(self._parameterNode).kind).ensure()
         node = self._parameterNode.inputVolume
         if node and has_nonlinear_transform(node):
             question = _("{name} lies under a non-linear transform. Translate a copy with the transform hardened?")
@@ -244,7 +250,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.getParameterNode().resultVolume = translator.result
         if self._parameterNode:
             if state.status is JobStatus.DONE and isTranslation:
-                self._results.show_if_wanted()
+                self.results.show_if_wanted()
             self._checkCanGenerate()
         self.ui.progressBar.value = 0
         if state.status is JobStatus.FAILED:
@@ -252,7 +258,7 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         else:
             self.ui.statusLabel.text = end_text(state, translator)
 
-    def _checkCanGenerate(self, caller=None, event=None) -> None:
+    def _checkCanGenerate(self, caller: Any = None, event: str = "") -> None:
         """Show what can be done now, and why not."""
         self._observeInput(self._parameterNode.inputVolume)
         running = self.logic.translator.is_running
@@ -267,9 +273,9 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.ui.statusLabel.text != text:
             self.ui.statusLabel.text = text
         self._showModel(running)
-        self._results.update()
+        self.results.update()
 
-    def _observeInput(self, node) -> None:
+    def _observeInput(self, node: Any) -> None:
         """A volume is chosen as soon as it is in the scene, and gets its voxels only then."""
         event = slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
         if node is self._observedInput:
@@ -296,7 +302,9 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         vary = facts is not None and self.logic.samplesDiffer(self._parameterNode, facts)
         self.ui.seedSpinBox.enabled = self.ui.samplesSpinBox.enabled = vary
         fixed = _("With this number of steps the model gives the same result for every seed; choose more steps.")
-        self.ui.seedSpinBox.toolTip = _("Of the noise; the same seed gives the same result.") if vary else fixed
+        self.ui.seedSpinBox.toolTip = (
+            _("The same seed gives the same noise, and so the same result.") if vary else fixed
+        )
         several = _("With 2 or more, the result is their mean, and a second volume holds their standard deviation.")
         self.ui.samplesSpinBox.toolTip = several if vary else fixed
 
@@ -312,24 +320,24 @@ class S2LDMTranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
-    """From the parameters to jobs, without Qt."""
+    """Makes jobs of the parameters, without Qt."""
 
     def __init__(self, start: Start = EngineProcess) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self.translator = Translator(start)
         self._facts: dict[ModelChoice, ModelFacts | PanelError] = {}
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> Any:
         return S2LDMTranslateParameterNode(super().getParameterNode())
 
-    def likelyInput(self):
+    def likelyInput(self) -> Any:
         """The volume that is looked at, if it can be translated; else the first one that can, or None."""
         active = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
         candidates = [slicer.mrmlScene.GetNodeByID(active)] if active else []
         candidates += slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         return next((node for node in candidates if not reason_unavailable(node)), None)
 
-    def modelFacts(self, parameters) -> ModelFacts:
+    def modelFacts(self, parameters: Any) -> ModelFacts:
         """What the chosen model is; raises PanelError where it is not on this computer or damaged."""
         choice = modelChoice(parameters)
         if choice not in self._facts:
@@ -347,11 +355,11 @@ class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
         self._facts.clear()
 
     @staticmethod
-    def samplesDiffer(parameters, facts: ModelFacts) -> bool:
+    def samplesDiffer(parameters: Any, facts: ModelFacts) -> bool:
         """Whether the result depends on the seed."""
         return (parameters.steps or facts.steps) >= facts.samples_differ_from
 
-    def reason_unavailable(self, parameters, phase: str) -> str:
+    def reason_unavailable(self, parameters: Any, phase: str) -> str:
         """Why this phase cannot be generated now; empty where it can."""
         if self.translator.is_running:
             return _("A job is running. Wait for its end, or cancel it.")
@@ -367,7 +375,7 @@ class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
             return _("The model has no native detail. Choose auto or model.")
         return ""
 
-    def start(self, parameters, phase: str) -> None:
+    def start(self, parameters: Any, phase: str) -> None:
         """Begin to translate; raises PanelError where that cannot be."""
         if reason := self.reason_unavailable(parameters, phase):
             raise PanelError(reason)
@@ -385,12 +393,12 @@ class S2LDMTranslateLogic(ScriptedLoadableModuleLogic):
         )
         self.translator.start(parameters.inputVolume, request, parameters.outputVolume)
 
-    def download(self, parameters) -> None:
+    def download(self, parameters: Any) -> None:
         """Begin to fetch the chosen model from the Hub; raises PanelError where none is named."""
         self.translator.download(modelChoice(parameters).on_hub)
 
 
-def modelChoice(parameters) -> ModelChoice:
+def modelChoice(parameters: Any) -> ModelChoice:
     """The model that the parameters name; what does not count for its kind is left out."""
     kind = parameters.modelKind
     if kind == FOLDER_KIND:
@@ -401,7 +409,7 @@ def modelChoice(parameters) -> ModelChoice:
 
 
 class S2LDMTranslateTest(ScriptedLoadableModuleTest):
-    """What can be tested in Slicer without translating: see Testing/slicer_selftest.py for the rest."""
+    """What can be tested in Slicer without translating: see Testing/panel/slicer_selftest.py for the rest."""
 
     def runTest(self) -> None:
         slicer.mrmlScene.Clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 import torch
+from command_line import Cli, Ended
 from hub_samples import hub_for_client, make_model, write_files
 from hub_server import HubServer
+from S2LDMLib.commands.cli import main
 from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
@@ -24,6 +28,8 @@ from shared_data import SHARED_DATA
 def pytest_configure(config: pytest.Config) -> None:
     # The tests run in parallel processes: one thread each, which also makes sums independent of the machine.
     torch.set_num_threads(1)
+    # The key of pseudonyms is made on first use: not in the home of whoever runs the tests.
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="s2ldm-tests-")
 
 
 @pytest.fixture
@@ -34,6 +40,17 @@ def restored() -> Iterator[None]:
         yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def cli(restored: None, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs ``s2ldm`` with some arguments within this process."""
+
+    def run(*arguments: object) -> Ended:
+        capsys.readouterr()
+        return Ended(main(list(map(str, arguments))), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def load_cases(prepared: Path, split: str | None = None) -> list[Case]:
     """
     file = prepared / MANIFEST
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{prepared} holds no prepared data. Run 's2ldm-train prepare DATA {prepared}'.") from None
     except (OSError, ValueError) as error:
@@ -127,7 +127,7 @@ def load_cases(prepared: Path, split: str | None = None) -> list[Case]:
 
 def _load_case(folder: Path, listed: dict[str, Any]) -> Case:
     try:
-        info = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        info = json.loads((folder / "case.json").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} cannot be read ({error}). Run 's2ldm-train prepare' again.") from None
     return Case(

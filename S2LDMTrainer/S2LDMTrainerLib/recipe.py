@@ -61,14 +61,12 @@ class DataRecipe:
     """What samples are drawn from.
 
     share: of the samples by kind of case; kinds that are not there are left out.
-    pad: volumes smaller than the crop in the plane are padded with air; otherwise they are refused.
     workers: processes that read and augment ahead, for each training process.
     """
 
     share: dict[str, float] = field(
         default_factory=lambda: {"pair": 0.6, "recoloured": 0.3, "phantom": 0.1, "cect": 0.3}
     )
-    pad: bool = True
     workers: int = 0
 
 
@@ -116,7 +114,7 @@ class DiffusionTraining:
     chunks, renew_every: chunks kept for each sample of the batch, and steps after which the oldest is replaced.
         1 and 1 encode every sample anew; many and many are a cache of latents.
     dynamic_mask: similarity mask over the steps. mask_formula: ``structural_first`` or ``literal``. mask_exponent: a.
-        masked_part: of the steps, until the mask has become ones. mask_loss: it also weighs the loss.
+        masked_part: of the steps, until the mask has become ones.
     last_step_part: of the samples, at the last noise step, which is what one-step sampling asks for (product).
     l1_weight: of an L1 beside the squared error.
     elsewhere_weight: of the error where the NCCT holds no soft tissue (bone, fat, lung, air): 1 counts it in full.
@@ -132,7 +130,6 @@ class DiffusionTraining:
     mask_formula: str = "structural_first"
     mask_exponent: float = 2.0
     masked_part: float = 0.5
-    mask_loss: bool = False
     last_step_part: float = 0.75
     l1_weight: float = 0.5
     elsewhere_weight: float = 1.0
@@ -192,25 +189,36 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Recipe:
 
 
 def read_recipe(file: Path) -> Recipe:
-    """The whole recipe of a run folder."""
-    return build_config(Recipe, _read(file), str(file))
+    """The whole recipe of a run folder, also of one that version 0.1.0 has begun.
+
+    Raises:
+        InputError: it is not readable, or asks for what there is no longer.
+        ModelError: it is not one of this program.
+    """
+    data = _read(file)
+    data.get("data", {}).pop("pad", None)  # volumes smaller than the crop are padded always
+    if data.get("diffusion_training", {}).pop("mask_loss", False):
+        raise InputError(f"{file} weighs the loss by the mask (mask_loss), which is no longer there. Start a new run.")
+    return build_config(Recipe, data, str(file))
 
 
-def _lineage(name: str) -> list[dict[str, Any]]:
-    """The preset and all that it extends, the most basic first."""
+def _lineage(name: str, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """The preset and all that it extends, the most basic first; ``above``: those that extend this one."""
     file = PRESETS / f"{name}.json"
     if not file.is_file():
         file = Path(name)
         if file.suffix != ".json" or not file.is_file():
             raise InputError(f"There is no preset {name!r}. Use one of {', '.join(preset_names())}, or a .json file.")
+    if file.resolve() in above:
+        raise InputError(f"The preset {name} extends itself. Let it extend another one, or none.")
     data = _read(file)
     base = data.pop("extends", None)
-    return [*(_lineage(base) if base else []), data]
+    return [*(_lineage(base, (*above, file.resolve())) if base else []), data]
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}). Correct it.") from None
     if not isinstance(data, dict):

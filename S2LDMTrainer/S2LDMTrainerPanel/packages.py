@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from S2LDMSlicerLib.dependencies import DependencyError as DependencyError
 from S2LDMSlicerLib.dependencies import Packages
 
 PACKAGES = Packages(
-    requirements=Path(__file__).resolve().parents[1] / "Resources" / "Requirements" / "S2LDMTrainer.txt",
+    requirements=("Translate.txt", "Paper.txt", "Train.txt"),
     requester="S2LDM Trainer",
     work="training",
     again="Start",

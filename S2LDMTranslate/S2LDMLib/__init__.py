@@ -2,8 +2,9 @@
 
 The path of a voxel::
 
-    reading -> guard.input_checks -> inference.preprocess -> networks.autoencoder.encode -> inference.sampler
-    -> networks.autoencoder.decode -> inference.postprocess -> volume.files
+    reading -> guard.input_checks -> inference.preprocess
+    -> inference.translation (networks.autoencoder, networks.denoiser, networks.autoencoder)
+    -> inference.postprocess -> volume.files
 
 :mod:`S2LDMLib.pipeline` calls them in this order. What may be imported from elsewhere stands here; each name is loaded
 when it is asked for, so that importing this package loads neither torch nor MONAI.

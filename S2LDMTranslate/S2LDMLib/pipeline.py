@@ -21,14 +21,22 @@ from .inference.preprocess import Prepared, preprocess
 from .inference.scheduler import LatentScheduler
 from .inference.translation import Translation
 from .inference.uncertainty import mean_and_deviation
-from .model.config import FORMAT_VERSION, AutoencoderConfig, DenoiserConfig, ModelConfig, SchedulerConfig
+from .model.config import (
+    FORMAT_VERSION,
+    AutoencoderConfig,
+    DenoiserConfig,
+    ModelConfig,
+    SchedulerConfig,
+    smallest_input,
+)
 from .model.config_files import load_config, save_config
 from .model.hub import ModelSource, resolve_model
 from .model.layout import check_format
 from .model.upload import push_to_hub
 from .model.weights import load_weights, save_weights
 from .networks.autoencoder import SyncreticAutoencoder
-from .networks.denoisers import Denoiser, build_denoiser
+from .networks.build import build_denoiser
+from .networks.denoisers import Denoiser
 from .progress import OnProgress, ProgressReporter
 from .volume.region import Region
 
@@ -112,7 +120,7 @@ class S2LDMPipeline:
             image: 3D NCCT in HU; any orientation, spacing and scalar pixel type. It is not changed.
             phase: one of the model's phases.
             steps: sampling steps; None for the model's own number.
-            seed: of the noise; with one step of the product sampler the result does not depend on it.
+            seed: of the noise; one step of a ``residual_x0`` denoiser does not depend on it.
             detail: ``native`` adds the decoded enhancement to the NCCT; ``model`` gives the decoded CECT itself; None
                 for ``native`` where the model can.
             region: translate only this part, with the same result there as without it (a model of the paper's kind:
@@ -132,7 +140,7 @@ class S2LDMPipeline:
         self.check_arguments(phase, steps, detail, seed)
         report = ProgressReporter(on_progress, should_cancel)
         report.report("preprocess", 0, 1)
-        checked = check_input(image, self.smallest_input())
+        checked = check_input(image, smallest_input(self.autoencoder.config, self.denoiser.config))
         for warning in checked.warnings:
             warnings.warn(warning, S2LDMWarning, stacklevel=2)
         prepared = self.prepare(image, region=region)
@@ -197,11 +205,6 @@ class S2LDMPipeline:
             "S2LDM_detail": detail,
             "S2LDM_version": __version__,
         }
-
-    def smallest_input(self) -> tuple[int, int, int]:
-        """Smallest volume (x, y, z) in voxels: what the denoiser's lowest level and its context ask for."""
-        z, y, x = (s * m for s, m in zip(self.autoencoder.stride, self.denoiser.multiple, strict=True))
-        return x, y, max(z, self.denoiser.config.context)
 
     def check_arguments(self, phase: str, steps: int, detail: str, seed: int = 0) -> None:
         """Raises InputError where the model cannot run so, or the device is not there; costs nothing."""

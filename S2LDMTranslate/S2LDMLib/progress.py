@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from .errors import Cancelled
 
-# Share of the whole run, measured on two CPU cores with the bundled model; only the remaining time depends on it.
+# What part of the whole run each stage is taken for; the fraction that is told and the remaining time follow from it.
+# Rough: on two CPU cores the bundled model spends about 0.25, 0.20, 0.13, 0.40 and 0.02 in float32.
 STAGES = {"preprocess": 0.10, "encode": 0.20, "translate": 0.25, "decode": 0.40, "postprocess": 0.05}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from .dicom.reading.files import is_dicom, is_directory_file, unreadable
-from .dicom.reading.series import find_series
+from .dicom.reading.series import DicomSeries, find_series
 from .errors import InputError, S2LDMWarning
 from .volume.files import INPUT_SUFFIXES, read_file, suffix_of
 
@@ -37,6 +37,27 @@ def read_volume(path: str | Path, series_uid: str | None = None) -> sitk.Image:
     if series_uid is not None:
         raise InputError(f"--series needs DICOM, and {path} is not. Leave it out or give the DICOM folder.")
     return read_file(path)
+
+
+def read_ncct(path: str | Path, series_uid: str | None = None) -> sitk.Image:
+    """Read a volume that is to be translated: as :func:`read_volume`, and what its headers say of contrast is told."""
+    path = Path(path)
+    if not is_dicom_source(path):
+        return read_volume(path, series_uid)
+    series = find_series(path, series_uid)
+    warn_of(series)
+    return series.read()
+
+
+def warn_of(series: DicomSeries) -> None:
+    """Tell what had to be mended in a series, and that its headers speak of contrast, as ``S2LDMWarning``."""
+    for warning in series.warnings:
+        warnings.warn(warning, S2LDMWarning, stacklevel=3)
+    if series.phase_hint not in ("", "without contrast"):
+        warnings.warn(
+            f"The headers of the series speak of contrast ({series.phase_hint}): a result would be enhanced twice. "
+            "Make sure that it is the non-contrast phase.", S2LDMWarning, stacklevel=3,
+        )  # fmt: skip
 
 
 def is_dicom_source(path: Path) -> bool:

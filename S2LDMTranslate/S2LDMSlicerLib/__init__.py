@@ -1,1 +1,4 @@
-"""What both modules of the extension need in Slicer: packages, Slicer's Python, processes. Imports neither module."""
+"""What both modules of the extension need in Slicer: Python packages, Slicer's Python, processes, the panel's error.
+
+Imports neither module nor either library.
+"""

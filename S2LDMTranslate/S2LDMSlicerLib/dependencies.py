@@ -16,9 +16,19 @@ from packaging.requirements import Requirement
 
 from .errors import PanelError
 
-TORCH = Requirement("torch>=2.10")
-KEPT = ("torch", "numpy", "SimpleITK")
+# Beside this package, in the source tree as in an installed extension, where all modules share one folder.
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "Requirements"
 TORCH_SIZE = "0.2 GB for a computer without an NVIDIA GPU, 3 GB with one"
+
+
+def read_requirements(name: str) -> list[Requirement]:
+    """The requirements in one of the lists in :data:`REQUIREMENTS`."""
+    lines = [line.strip() for line in (REQUIREMENTS / name).read_text(encoding="utf-8").splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+KEPT = {each.name: each for each in read_requirements("Slicer.txt")}
+TORCH = KEPT["torch"]
 
 
 class DependencyError(PanelError):
@@ -27,14 +37,14 @@ class DependencyError(PanelError):
 
 @dataclass(frozen=True)
 class Packages:
-    """What one module needs.
+    """What one kind of work needs.
 
-    requirements: file of what is needed besides PyTorch.
+    requirements: names of the lists in :data:`REQUIREMENTS` that hold what is needed besides PyTorch.
     requester: the module's name, for people. work: what it does ("training"), again: what to press to try again.
-    size: of all but PyTorch, for people.
+    size: how much all but PyTorch is to download, for people.
     """
 
-    requirements: Path
+    requirements: tuple[str, ...]
     requester: str
     work: str
     again: str
@@ -42,9 +52,7 @@ class Packages:
 
     def missing(self) -> list[str]:
         """The requirements that are not met, PyTorch first."""
-        lines = [line.strip() for line in self.requirements.read_text(encoding="utf-8").splitlines()]
-        requirements = [TORCH, *(Requirement(line) for line in lines if line and not line.startswith("#"))]
-        return [str(each) for each in requirements if not _is_met(each)]
+        return [str(each) for each in (TORCH, *self._listed()) if not _is_met(each)]
 
     def ensure(self) -> None:
         """Install what is missing, after one question that names what and how large.
@@ -63,6 +71,9 @@ class Packages:
         if torch_missing:
             _install_torch()
         self._install_others()
+
+    def _listed(self) -> list[Requirement]:
+        return [each for name in self.requirements for each in read_requirements(name)]
 
     def _ask(self, missing: list[str], torch_missing: bool) -> None:
         import slicer
@@ -89,7 +100,7 @@ class Packages:
             constraints.write_text("\n".join(lines) + "\n", encoding="utf-8")
             try:
                 slicer.packaging.pip_ensure(
-                    slicer.packaging.load_requirements(self.requirements),
+                    self._listed(),
                     constraints=constraints,
                     prompt_install=False,
                     requester=self.requester,
@@ -102,7 +113,7 @@ class Packages:
 
 
 def installed_version(name: str) -> str | None:
-    """Without importing the package, which for torch would take seconds and memory."""
+    """The version of an installed package, without importing it, which for torch would take seconds and memory."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -6,12 +6,13 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from typing import Any
 
 
 def own_group() -> dict[str, Any]:
     """Arguments of ``subprocess.Popen`` for a process with a session or group of its own."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
@@ -20,7 +21,7 @@ def kill_tree(process: subprocess.Popen[Any]) -> None:
     """End a process that was started with :func:`own_group`, and all its children, at once."""
     if process.poll() is not None:
         return
-    if os.name == "nt":
+    if sys.platform == "win32":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
         return
     with contextlib.suppress(ProcessLookupError):

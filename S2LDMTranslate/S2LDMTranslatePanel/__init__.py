@@ -1,6 +1,10 @@
-"""What the module S2LDMTranslate is made of besides its panel: one idea a file.
+"""What the module S2LDMTranslate is made of besides its script: four packages, and above them what joins them.
 
-A translation is a job (:mod:`translation_job`) in a thread that runs the engine in a process of its own
-(:mod:`engine_process`) and touches no node; the scene's side of it is in :mod:`source_volume`, :mod:`result_nodes` and
-:mod:`region_box`.
+- :mod:`jobs`: work in a thread of its own, which runs the engine in a process. The leaf: no Qt, no scene.
+- :mod:`scene`: what is read from the MRML scene and the DICOM database, and what is put there. May import ``jobs``.
+- :mod:`compare`: the views of a result beside its input. Imports none of the others.
+- :mod:`setup`: which model translates, and the packages that it needs. Imports none of the others.
+
+Above them: :mod:`dicom_export` and :mod:`translator` take a job from the scene and back into it, :mod:`texts` is what
+the status line says of it, and :mod:`result_section` wires the sections Compare and Export.
 """

@@ -13,9 +13,9 @@ from S2LDMSlicerLib.errors import PanelError
 from slicer.i18n import tr as _
 
 from .compare.compare_view import LEVEL, WINDOW, CompareView
-from .jobs.dicom_export import DicomExport, free_folder, request_of
+from .dicom_export import DicomExport, free_folder, request_of
 from .scene.result_nodes import comes_from_dicom, export_result, is_result, source_of
-from .setup.packages import ANONYMIZER
+from .setup.packages import ANONYMIZER, PACKAGES
 from .translator import Translator
 
 AXIAL, THREE = "Axial", "Axial, coronal and sagittal"
@@ -145,6 +145,7 @@ class ResultSection:
         request = request_of(parameters, free_folder(parent, result.GetName()))
 
         def begin() -> None:
+            PACKAGES.ensure()
             if request.anonymize:
                 ANONYMIZER.ensure()
             self._translator.export(DicomExport(result, request))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from .jobs.dicom_export import DicomExportJob
+from .jobs.export_job import DicomExportJob
 from .jobs.job import JobState, JobStatus
 from .jobs.translation_job import TranslationJob
 from .translator import Translator

@@ -1,4 +1,4 @@
-"""The one job that runs, and what becomes of it in the scene; no Qt."""
+"""The one job that runs, and what becomes of it in the scene, without Qt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 from S2LDMSlicerLib.errors import PanelError
 
-from .jobs.dicom_export import DicomExport
+from .dicom_export import DicomExport
 from .jobs.download_job import DownloadJob
 from .jobs.engine_process import EngineProcess, Start
 from .jobs.job import Job, JobState, JobStatus
@@ -24,7 +24,7 @@ END_WAIT_S = 2.0
 class Translator:
     """Starts, watches and cancels one job at a time; :meth:`update` must be called from the thread of the scene.
 
-    result: the node of the last translation that is done. seconds: that it took from the call of :meth:`start` on.
+    result: the node of the last translation that is done. seconds: how long it took from the call of :meth:`start` on.
     """
 
     def __init__(self, start: Start = EngineProcess) -> None:
@@ -45,7 +45,7 @@ class Translator:
 
     @property
     def state(self) -> JobState | None:
-        """Where the job stands, and nothing else happens. None before the first job."""
+        """Where the job stands, None before the first one; asking for it changes nothing."""
         return self.job.state if self.job else None
 
     def start(self, volume: Any, request: TranslationRequest, replaced: Any = None) -> None:
@@ -82,7 +82,7 @@ class Translator:
         self._begin(export.job(_temporary(), self._start), export.finish)
 
     def update(self) -> JobState | None:
-        """As :attr:`state`; and what a job that has ended has made is put into the scene."""
+        """Put what a job that has ended has made into the scene; returns :attr:`state`."""
         if self.job is None:
             return None
         state = self.job.state
@@ -99,7 +99,7 @@ class Translator:
 
     def cancel(self) -> None:
         """End the job and all its processes; it leaves no node and no file."""
-        if not self.is_running:
+        if self.job is None or not self.is_running:
             return
         self.job.cancel()
         self.job.wait(END_WAIT_S)

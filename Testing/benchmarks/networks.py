@@ -16,8 +16,8 @@ from S2LDMLib.inference.preprocess import normalise
 from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.model.config import AutoencoderConfig, DenoiserConfig, ModelConfig, PreprocessConfig, SchedulerConfig
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
+from S2LDMLib.networks.build import build_denoiser
 from S2LDMLib.networks.denoiser import LatentDenoiser
-from S2LDMLib.networks.denoisers import build_denoiser
 from S2LDMLib.phantom.scan import make_phantom
 from S2LDMLib.pipeline import S2LDMPipeline
 from torch import nn

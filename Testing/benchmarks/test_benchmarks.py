@@ -8,16 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import contenders
-import monai.inferers
 import numpy as np
 import pytest
+import torch
+from S2LDMLib.pipeline import S2LDMPipeline
+
+pytest.importorskip("resource", reason="the benchmarks measure memory as Unix does")
+import contenders
+import monai.inferers
 import scaling
 import speed
 import stages
 import startup
-import torch
-from S2LDMLib.pipeline import S2LDMPipeline
 
 SHAPE = (6, 64, 96)
 WINDOW = (6, 64, 64)

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from S2LDMLib.model.config import RESIDUAL_X0
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
-from S2LDMLib.networks.denoisers import build_denoiser
+from S2LDMLib.networks.build import build_denoiser
 from S2LDMTrainerLib.method.syncretic_step import SyncreticStep
 from S2LDMTrainerLib.recipe import Recipe, load_preset
 from S2LDMTrainerLib.training.autoencoder_stage import AutoencoderStage

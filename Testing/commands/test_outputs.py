@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from S2LDMLib.atomic import atomic_write, together
 from S2LDMLib.commands.cli import main
-from S2LDMLib.phantom.scan import PhantomTriple
+from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
 from S2LDMLib.volume.detached import files_of
 
 pytestmark = pytest.mark.usefixtures("restored")
@@ -159,3 +159,43 @@ def test_a_path_that_is_no_utf8_is_refused_in_one_line(volume: Path) -> None:
     for arguments in (["check", inside], ["translate", str(volume), os.fsdecode(folder + b"/out.nrrd"), *PHASE]):
         done = subprocess.run([sys.executable, "-m", "S2LDMLib", *arguments], capture_output=True)
         assert done.returncode == 2 and b"UTF-8" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_a_disk_that_fills_at_the_last_file_leaves_none(
+    phantom: PhantomTriple, small_model: Path, tmp_path: Path
+) -> None:
+    """Header and voxels fit, and the picture does not."""
+    sitk.WriteImage(phantom.ncct, str(tmp_path / "in.nrrd"))
+    folder = tmp_path / "small"
+    folder.mkdir()
+    options = "--phase arterial --device cpu --progress none --sidecar"
+    script = f"""
+mount -t tmpfs -o size={{size}} tmpfs {folder} || exit 77
+"{sys.executable}" -m S2LDMLib translate {tmp_path}/in.nrrd {folder}/a.nrrd --model {small_model} {options} \\
+    --preview {folder}/p.png
+echo $? $(ls -A {folder})
+"""
+    written = tmp_path / "a.nrrd"
+    arguments = f"translate {tmp_path}/in.nrrd {written} --model {small_model} {options}"
+    assert subprocess.run([sys.executable, "-m", "S2LDMLib", *arguments.split()]).returncode == 0
+    size = (written.stat().st_size // 4096 + 4) * 4096
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", script.format(size=size)], capture_output=True, text=True
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("tmpfs cannot be mounted here")
+    assert done.stdout.strip() in ("1", "2") and "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("s2ldm: ")
+
+
+def test_check_refuses_what_translate_refuses(
+    small_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thin = tmp_path / "thin.nrrd"
+    image = make_phantom(0, (96, 96, 2), (4.0, 4.0, 5.0)).ncct
+    sitk.WriteImage(image, str(thin))
+    said = []
+    for words in (["check", str(thin)], ["translate", str(thin), str(tmp_path / "o.nrrd"), *PHASE]):
+        assert main([*words, "--model", str(small_model)]) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1] and "too small" in said[0]

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
@@ -21,6 +21,7 @@ from S2LDMLib.errors import Cancelled, InputError
 
 PROVENANCE = {"S2LDM_phase": "venous", "S2LDM_version": "0.1.0"}
 SLICES = 12
+new_or_over_an_old_series = pytest.mark.parametrize("there", [False, True], ids=["new", "over an old series"])
 
 
 def export(folder: Path, overwrite: bool = False, image: sitk.Image | None = None, **hooks: Callable) -> Path:
@@ -32,16 +33,13 @@ def series_of(folder: Path) -> str:
     return uid
 
 
-def test_a_new_folder_holds_the_series_and_nothing_lies_beside_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [False, True], ids=["new", "empty"])
+def test_a_new_or_empty_folder_holds_the_series_and_nothing_lies_beside_it(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "out").mkdir()
     assert export(tmp_path / "out") == tmp_path / "out"
     assert len(list((tmp_path / "out").iterdir())) == SLICES
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
-
-
-def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    export(tmp_path / "out")
-    assert len(list((tmp_path / "out").iterdir())) == SLICES
 
 
 def test_a_series_is_replaced_only_with_overwrite_and_then_altogether(tmp_path: Path) -> None:
@@ -88,34 +86,37 @@ def test_files_that_come_while_it_writes_are_kept(tmp_path: Path) -> None:
         (out / "notes.txt").unlink()
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["new", "over an old series"])
-def test_cancelling_leaves_what_was_there(tmp_path: Path, there: bool) -> None:
-    out = tmp_path / "out"
+@contextmanager
+def nothing_changes(out: Path, there: bool) -> Iterator[None]:
+    """A series lies in a folder, or nothing is there; so it is afterwards."""
     before = series_of(export(out)) if there else None
-    asked = iter([False] * 5 + [True])
-    with pytest.raises(Cancelled):
-        export(out, overwrite=there, should_cancel=lambda: next(asked))
-    assert [entry.name for entry in tmp_path.iterdir()] == (["out"] if there else [])
+    yield
+    assert [entry.name for entry in out.parent.iterdir()] == (["out"] if there else [])
     assert not there or series_of(out) == before
 
 
+@new_or_over_an_old_series
+def test_cancelling_leaves_what_was_there(tmp_path: Path, there: bool) -> None:
+    out, asked = tmp_path / "out", iter([False] * 5 + [True])
+    with nothing_changes(out, there), pytest.raises(Cancelled):
+        export(out, overwrite=there, should_cancel=lambda: next(asked))
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on a file's size")
-@pytest.mark.parametrize("there", [False, True], ids=["new", "over an old series"])
+@new_or_over_an_old_series
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path, there: bool) -> None:
     import resource
 
     out = tmp_path / "out"
-    before = series_of(export(out)) if there else None
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, old[1]))
-    try:
-        with pytest.raises(InputError, match=r"out could not be written \(File too large\)\. Check the disk") as caught:
-            export(out, overwrite=there)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    with nothing_changes(out, there):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, old[1]))
+        try:
+            with pytest.raises(InputError, match=r"out could not be written \(File too large\)") as caught:
+                export(out, overwrite=there)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert "\n" not in str(caught.value)
-    assert [entry.name for entry in tmp_path.iterdir()] == (["out"] if there else [])
-    assert not there or series_of(out) == before
 
 
 KILLED = """
@@ -133,7 +134,7 @@ write_series(ct_image(), sys.argv[1], None, {"S2LDM_phase": "venous"}, options, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("there", [False, True], ids=["new", "over an old series"])
+@new_or_over_an_old_series
 def test_killed_while_writing_there_is_no_half_series(tmp_path: Path, there: bool) -> None:
     out = tmp_path / "out"
     before = series_of(export(out)) if there else None
@@ -176,8 +177,7 @@ def test_a_folder_that_may_not_be_written_is_refused() -> None:
 
 def test_progress_rises_to_the_end(tmp_path: Path) -> None:
     told = []
-    start = time.monotonic()
     export(tmp_path / "out", on_progress=told.append)
     assert [round(each.fraction * SLICES) for each in told] == list(range(1, SLICES + 1))
     assert {each.stage for each in told} == {"write"}
-    assert all(0 <= each.remaining <= 20 * (time.monotonic() - start) for each in told) and told[-1].remaining == 0
+    assert all(each.remaining >= 0 for each in told) and told[-1].remaining == 0

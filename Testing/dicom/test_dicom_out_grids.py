@@ -7,18 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from dicom_maker import ct_array, ct_image, write_enhanced, write_series
-from dicom_out_samples import STORED, export, hostile, resampled
+from dicom_maker import ct_array, ct_image, write_enhanced
+from dicom_out_samples import STORED, export, hostile, resampled, scanned
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 from S2LDMLib.dicom.reading.series import DicomSeries, find_series
 from S2LDMLib.errors import InputError
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> DicomSeries:
-    write_series(tmp_path / "source", STORED, hostile)
-    return find_series(tmp_path / "source")
 
 
 @pytest.mark.parametrize("order", ["RAS", "LPI", "SPL", "AIR"])
@@ -43,8 +37,7 @@ def test_nifti_on_the_sources_grid_keeps_the_sources_geometry(tmp_path: Path) ->
         slice_.ImagePositionPatient = [f"{value:.9f}" for value in position]
         return slice_
 
-    write_series(tmp_path / "source", STORED, edit)
-    source = find_series(tmp_path / "source")
+    source = scanned(tmp_path / "source", edit)
     sitk.WriteImage(source.read(), str(tmp_path / "made.nii.gz"))
     made = export(tmp_path / "out", source, sitk.ReadImage(str(tmp_path / "made.nii.gz")))
     assert "DerivationCodeSequence" not in made[0]
@@ -62,9 +55,8 @@ def test_a_resampled_volume_has_its_own_geometry_and_says_so(tmp_path: Path, sou
         place = image.TransformIndexToPhysicalPoint((0, 0, index))
         assert np.allclose(np.array(one.ImagePositionPatient, float), place, atol=1e-9)
         assert np.array_equal(one.pixel_array, sitk.GetArrayViewFromImage(image)[index])
-        levels = [float(one_.position[2]) for one_ in source.slices]
         uids = {reference.ReferencedSOPInstanceUID for reference in one.SourceImageSequence}
-        near = {s.sop_instance_uid for s, z in zip(source.slices, levels, strict=True) if abs(z - place[2]) < 5}
+        near = {each.sop_instance_uid for each in source.slices if abs(each.position[2] - place[2]) < 5}
         assert uids == near and 1 <= len(uids) <= 2
         assert {reference.SpatialLocationsPreserved for reference in one.SourceImageSequence} == {"NO"}
         assert one.PixelSpacing == [1.8, 2.25] and one.SliceThickness == one.SpacingBetweenSlices == 2.5
@@ -78,8 +70,7 @@ def test_a_tilted_gantry_gives_a_straightened_series(tmp_path: Path) -> None:
         hostile(index, slice_).ImagePositionPatient = [-40, -50 + 1.3 * index, 100 + 5.0 * index]
         return slice_
 
-    write_series(tmp_path / "source", STORED, tilt)
-    source = find_series(tmp_path / "source")
+    source = scanned(tmp_path / "source", tilt)
     assert not source.regular
     made = export(tmp_path / "out", source)
     assert {one.DerivationCodeSequence[0].CodeValue for one in made} == {"113085"}
@@ -96,8 +87,7 @@ def test_unevenly_spaced_slices_give_an_even_series_that_says_so(tmp_path: Path)
         slice_.ImagePositionPatient = [-40, -50, 100 + 5.0 * index + (1.5 if index == 5 else 0)]
         return slice_
 
-    write_series(tmp_path / "source", STORED, shift)
-    source = find_series(tmp_path / "source")
+    source = scanned(tmp_path / "source", shift)
     made = export(tmp_path / "out", source)
     assert len(made) == len(source.slices)
     assert {one.DerivationCodeSequence[0].CodeValue for one in made} == {"113085"}

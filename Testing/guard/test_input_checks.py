@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from dicom_maker import ct_array, ct_image
+from dicom_maker import ct_array, ct_image, image_of
+from real_scans import ENHANCED, NON_CONTRAST
 from S2LDMLib.errors import InputError
 from S2LDMLib.guard.contrast import ENHANCED_LENGTH_MM, already_enhanced, enhanced_vessel_length
 from S2LDMLib.guard.input_checks import check_input
@@ -16,42 +15,12 @@ from shared_data import real
 
 MIN_SIZE = (32, 32, 8)
 LONGEST_WITHOUT_CONTRAST_MM = 50.0
-NON_CONTRAST = [
-    "pairs/HCC_005_19990123/ncct",  # oral contrast
-    "pairs/HCC_007_19971227/ncct",
-    "pairs/HCC_007_19980314/ncct",  # Lipiodol in a tumour
-    "native/HCC_005_19990123/ncct",
-    "labelled/native_abdomen_ct",
-]
-ENHANCED = [
-    *(
-        f"pairs/{case}/{phase}"
-        for case in ("HCC_005_19990123", "HCC_007_19971227", "HCC_007_19980314")
-        for phase in ("arterial", "venous")
-    ),
-    *(f"native/HCC_005_19990123/{phase}" for phase in ("arterial", "venous")),
-    *(f"cect_only/HCC_002_19970926/phase{n}" for n in (1, 2)),
-    *(f"cect_only/HCC_005_19990430/phase{n}" for n in (1, 2, 3)),
-    "cect_only/HCC_006_19990806/phase1",
-    *(f"cect_only/HCC_015_19981101/phase{n}" for n in (1, 2)),
-    "cect_only/HCC_048_20010812/phase1",
-    "labelled/lidc_0001_arterial_ct",
-]
 
 
-def image_of(values: np.ndarray, spacing: tuple[float, float, float] = (5, 5, 5)) -> sitk.Image:
-    image = sitk.GetImageFromArray(values)
-    image.SetSpacing(spacing)
-    return image
-
-
-def refused(image: sitk.Image, *words: str) -> None:
-    with pytest.raises(InputError) as caught:
+def refused(image: sitk.Image, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
         check_input(image, MIN_SIZE)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
+    assert "\n" not in str(caught.value)
 
 
 def with_value(value: float) -> np.ndarray:
@@ -76,50 +45,41 @@ def test_padding_outside_the_reconstruction_circle_is_fine(padding):
     check_input(image_of(values), MIN_SIZE)
 
 
+def table_alone() -> np.ndarray:
+    values = np.full((12, 100, 100), -1000, np.int16)
+    values[:, 80:82, 10:90] = 300
+    return values
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (ct_array()[0], ("2 dimensions", "3D")),
-        (with_value(np.nan), ("NaN",)),
-        (with_value(np.inf), ("infinite",)),
-        (with_value(2e5), ("not in HU", "200000")),
-        (with_value(-2e5), ("not in HU", "-200000")),
-        (np.full((12, 48, 64), -1024, np.int16), ("constant", "-1024")),
-        (np.full((12, 48, 64), -3024, np.int16), ("constant", "-3024")),
-        (np.clip(ct_array() / 4 + 100, 0, 255).astype(np.uint8), ("8-bit",)),
-        ((ct_array() + 1024).clip(0).astype(np.uint16), ("HU + 1024", "Subtract 1024")),
-        (np.where(ct_array() < -990, -2000, ct_array() + 1024).astype(np.int16), ("HU + 1024",)),
-        (np.abs(ct_array() + 1000).clip(0, 700), ("not in HU", "MR")),
-        (ct_array().astype(np.float32) / 400, ("not in HU", "MR")),
-        (ct_array().clip(-1000, 1000).astype(np.float32) / 2000 + 0.5, ("normalised",)),
-        (ct_array().clip(-200, 500), ("clipped at -200",)),
-        (np.random.default_rng(0).normal(-1000, 20, (12, 48, 64)).astype(np.int16), ("No body",)),
-        (ct_array((12, 20, 64)), ("too small", "64 x 20 x 12", "32 x 32 x 8")),
-    ],
-    ids=[
-        "2D",
-        "NaN",
-        "infinite",
-        "huge",
-        "hugely negative",
-        "constant",
-        "constant padding",
-        "8-bit",
-        "HU + 1024",
-        "HU + 1024 padded",
-        "MR",
-        "z-score",
-        "0 to 1",
-        "clipped",
-        "no body",
-        "too small",
+        pytest.param(with_value(np.nan), "NaN", id="NaN"),
+        pytest.param(with_value(np.inf), "infinite", id="infinite"),
+        pytest.param(with_value(2e5), "not in HU.* 200000", id="huge"),
+        pytest.param(with_value(-2e5), "not in HU.*-200000", id="hugely negative"),
+        pytest.param(np.full((12, 48, 64), -1024, np.int16), "constant.*-1024", id="constant"),
+        pytest.param(np.full((12, 48, 64), -3024, np.int16), "constant.*-3024", id="constant padding"),
+        pytest.param(np.clip(ct_array() / 4 + 100, 0, 255).astype(np.uint8), "8-bit", id="8-bit"),
+        pytest.param((ct_array() + 1024).clip(0).astype(np.uint16), r"HU \+ 1024.*Subtract", id="HU + 1024"),
+        pytest.param(
+            np.where(ct_array() < -990, -2000, ct_array() + 1024).astype(np.int16), r"HU \+ 1024", id="padded"
+        ),
+        pytest.param(np.abs(ct_array() + 1000).clip(0, 700), "not in HU.*MR", id="MR"),
+        pytest.param(ct_array().astype(np.float32) / 400, "not in HU.*MR", id="z-score"),
+        pytest.param(ct_array().clip(-1000, 1000).astype(np.float32) / 2000 + 0.5, "normalised", id="0 to 1"),
+        pytest.param(ct_array().clip(-200, 500), "clipped at -200", id="clipped"),
+        pytest.param(np.random.default_rng(0).normal(-1000, 20, (12, 48, 64)).astype("i2"), "No body", id="air"),
+        pytest.param(table_alone(), "No body", id="table"),
+        pytest.param(ct_array((12, 20, 64)), "too small.*64 x 20 x 12.*32 x 32 x 8", id="too small"),
     ],
 )
 def test_what_is_no_ct_in_hu_is_refused(values, words):
-    refused(sitk.GetImageFromArray(values) if values.ndim == 2 else image_of(values), *words)
+    refused(image_of(values), words)
 
 
-def test_4d_vector_and_empty_images_are_refused():
+def test_images_that_are_not_3d_and_scalar_are_refused():
+    refused(sitk.GetImageFromArray(ct_array()[0]), "2 dimensions.*3D")
     refused(sitk.Image([40, 40, 12, 2], sitk.sitkInt16), "4 dimensions")
     refused(sitk.Image([40, 40, 12], sitk.sitkVectorInt16, 2), "several values")
     refused(sitk.Image([0, 0, 0], sitk.sitkInt16), "empty")
@@ -127,13 +87,7 @@ def test_4d_vector_and_empty_images_are_refused():
 
 @pytest.mark.parametrize("spacing", [(0.05, 1, 5), (1, 1, 25), (6, 6, 5), (1, 1, 0.01)])
 def test_absurd_spacing_is_refused(spacing):
-    refused(image_of(ct_array(), spacing), "cannot be right", "spacing")
-
-
-def test_table_alone_is_no_body():
-    values = np.full((12, 100, 100), -1000, np.int16)
-    values[:, 80:82, 10:90] = 300
-    refused(image_of(values, (2, 2, 5)), "No body")
+    refused(image_of(ct_array(), spacing), "cannot be right.*spacing")
 
 
 # Warnings ----------------------------------------------------------------------------------------------------------
@@ -162,7 +116,6 @@ def test_real_enhanced_scans_are_recognised(name):
 def test_enhanced_scan_is_warned_of_in_words():
     (warning,) = check_input(real("pairs/HCC_007_19980314/venous"), MIN_SIZE).warnings
     assert "contrast-enhanced already" in warning
-    assert "non-contrast phase" in warning
 
 
 def phantom_with_tube(hu: float, radius_mm: float, length_mm: float) -> np.ndarray:
@@ -176,16 +129,10 @@ def phantom_with_tube(hu: float, radius_mm: float, length_mm: float) -> np.ndarr
 
 @pytest.mark.parametrize(
     ("hu", "radius_mm", "length_mm", "expected"),
-    [
-        (300, 12, 200, True),
-        (150, 12, 200, True),
-        (45, 12, 200, False),
-        (300, 12, 50, False),
-        (300, 45, 200, False),
-        (1500, 12, 200, False),
-    ],
+    [(300, 12, 200, True), (150, 12, 200, True), (45, 12, 200, False), (300, 12, 50, False), (300, 45, 200, False),
+     (1500, 12, 200, False)],
     ids=["arterial", "venous", "blood", "short bowel", "stomach", "metal"],
-)
+)  # fmt: skip
 def test_only_a_long_bright_tube_of_vessel_size_counts(hu, radius_mm, length_mm, expected):
     image = image_of(phantom_with_tube(hu, radius_mm, length_mm), (2.5, 2.5, 5))
     assert already_enhanced(image) is expected
@@ -197,11 +144,8 @@ def test_guard_follows_the_patient_axis_whatever_the_axis_order():
     assert enhanced_vessel_length(sitk.PermuteAxes(image, [2, 0, 1])) == 200
 
 
-def test_checks_of_a_full_resolution_scan_take_seconds():
-    image = real("native/HCC_005_19990123/ncct")
-    start = time.process_time()
-    assert check_input(image, MIN_SIZE).warnings == ()
-    assert time.process_time() - start < 2
+def test_a_full_resolution_scan_passes_without_warning():
+    assert check_input(real("native/HCC_005_19990123/ncct"), MIN_SIZE).warnings == ()
 
 
 # Body --------------------------------------------------------------------------------------------------------------
@@ -219,9 +163,11 @@ def with_table(shape: tuple[int, int, int] = (12, 110, 128)) -> np.ndarray:
 def test_box_holds_the_body_and_not_the_table():
     box = body_box(image_of(with_table(), (2, 2, 5)))
     inside = np.argwhere(ct_array((12, 96, 128)) > -300)
-    assert [(part.start, part.stop) for part in box] == [
-        (a, b + 1) for a, b in zip(inside.min(0), inside.max(0), strict=True)
-    ]
+    assert box == tuple(slice(a, b + 1) for a, b in zip(inside.min(0), inside.max(0), strict=True))
+
+
+def moved(box: tuple[slice, ...], by: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(part.start + n, part.stop + n) for part, n in zip(box, by, strict=True))
 
 
 @pytest.mark.parametrize("fill", [-1024, -1000, -3024])
@@ -229,20 +175,16 @@ def test_box_holds_the_body_and_not_the_table():
 def test_box_and_mask_do_not_depend_on_the_air_around(fill, low, high):
     image = image_of(with_table()[:, 5:, 9:], (1.7, 1.7, 3.1))
     padded = sitk.ConstantPad(image, low, high, fill)
-    shifted = [(part.start - by, part.stop - by) for part, by in zip(body_box(padded), low[::-1], strict=True)]
-    assert shifted == [(part.start, part.stop) for part in body_box(image)]
-    assert np.array_equal(
-        sitk.GetArrayFromImage(sitk.Crop(body_mask(padded), low, high)), sitk.GetArrayFromImage(body_mask(image))
-    )
+    assert body_box(padded) == moved(body_box(image), low[::-1])
+    cropped = sitk.Crop(body_mask(padded), low, high)
+    assert np.array_equal(sitk.GetArrayFromImage(cropped), sitk.GetArrayFromImage(body_mask(image)))
 
 
 @pytest.mark.parametrize("name", ["pairs/HCC_007_19980314/ncct", "labelled/lidc_0001_arterial_ct"])
 def test_real_box_does_not_depend_on_the_air_around(name):
     image = real(name)
-    padded = body_box(sitk.ConstantPad(image, [30, 17, 3], [2, 9, 0], -1000))
-    assert [(part.start, part.stop) for part in padded] == [
-        (part.start + by, part.stop + by) for part, by in zip(body_box(image), (3, 17, 30), strict=True)
-    ]
+    padded = sitk.ConstantPad(image, [30, 17, 3], [2, 9, 0], -1000)
+    assert body_box(padded) == moved(body_box(image), (3, 17, 30))
 
 
 def test_mask_is_filled_and_keeps_the_geometry():

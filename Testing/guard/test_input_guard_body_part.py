@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from body_part_maker import abdomen, arm, chest, head, legs, neck
+from dicom_maker import image_of
+from real_scans import ENHANCED, NON_CONTRAST
 from S2LDMLib.guard.body_part import body_part
 from S2LDMLib.guard.coarse_scan import coarse_scan
 from S2LDMLib.guard.input_checks import check_input
@@ -16,16 +18,7 @@ from S2LDMLib.reading import read_volume
 from shared_data import SHARED_DATA, real
 
 FEW_REAL = ["pairs/HCC_005_19990123/ncct", "labelled/native_abdomen_ct", "labelled/lidc_0001_arterial_ct"]
-MORE_REAL = [
-    *(f"pairs/HCC_007_{date}/{phase}" for date in (19971227, 19980314) for phase in ("ncct", "arterial", "venous")),
-    *(f"pairs/HCC_005_19990123/{phase}" for phase in ("arterial", "venous")),
-    *(f"native/HCC_005_19990123/{phase}" for phase in ("ncct", "arterial", "venous")),
-    *(f"cect_only/HCC_002_19970926/phase{n}" for n in (1, 2)),
-    *(f"cect_only/HCC_005_19990430/phase{n}" for n in (1, 2, 3)),
-    "cect_only/HCC_006_19990806/phase1",
-    *(f"cect_only/HCC_015_19981101/phase{n}" for n in (1, 2)),
-    "cect_only/HCC_048_20010812/phase1",
-]
+MORE_REAL = [name for name in (*NON_CONTRAST, *ENHANCED) if name not in FEW_REAL]
 
 
 def flipped(image: sitk.Image, axis: int) -> sitk.Image:
@@ -53,17 +46,10 @@ def tilted(image: sitk.Image, degrees: float) -> sitk.Image:
 @pytest.mark.parametrize("scale", [0.8, 1.0, 1.2])
 @pytest.mark.parametrize(
     ("make", "name"),
-    [
-        (head, "head"),
-        (neck, "neck or limb"),
-        (legs, "legs"),
-        (lambda scale: legs(scale, -10), "hips or thighs"),
-        (arm, "neck or limb"),
-        (chest, "chest"),
-        (lambda scale: chest(scale, 35), "chest"),
-    ],
+    [(head, "head"), (neck, "neck or limb"), (legs, "legs"), (lambda scale: legs(scale, -10), "hips or thighs"),
+     (arm, "neck or limb"), (chest, "chest"), (lambda scale: chest(scale, 35), "chest")],
     ids=["head", "neck", "legs", "legs that touch", "arm", "chest", "chest of an obese patient"],
-)
+)  # fmt: skip
 def test_other_parts_are_named_and_warned_of(make: Callable[[float], sitk.Image], name: str, scale: float):
     image = make(scale)
     part = body_part(coarse_scan(image))
@@ -94,8 +80,8 @@ def test_a_little_of_a_chest_is_told_and_much_of_it_is_warned_of():
     lower, upper = abdomen(), chest()
     upper.SetOrigin([(have - need) / 2 * 2 for have, need in zip((256, 180), (220, 150), strict=True)] + [0.0])
     upper = sitk.Resample(upper, lower, sitk.Transform(), sitk.sitkNearestNeighbor, -1000.0)
-    together = sitk.GetImageFromArray(np.concatenate([sitk.GetArrayFromImage(each) for each in (lower, upper)]))
-    together.SetSpacing(lower.GetSpacing())
+    voxels = np.concatenate([sitk.GetArrayFromImage(each) for each in (lower, upper)])
+    together = image_of(voxels, lower.GetSpacing())
     part = body_part(coarse_scan(together))
     assert (part.abdomen_mm, part.elsewhere_mm, part.others()) == (200.0, 200.0, "chest 200 mm")
     assert part.abdomen_part == 0.5 and not part.is_abdomen
@@ -107,9 +93,7 @@ def test_a_bottle_is_no_abdomen():
     hu = np.full((10, 40, 40), -1000, np.int16)
     hu[:, 17:23, 17:23] = 0
     hu[:, 18:22, 18:22] = -100
-    image = sitk.GetImageFromArray(hu)
-    image.SetSpacing((2, 2, 5))
-    (warning,) = check_input(image, (1, 1, 1)).warnings
+    (warning,) = check_input(image_of(hu, (2, 2, 5)), (1, 1, 1)).warnings
     assert warning.startswith("Nothing in the scan looks like an abdomen (neck or limb 50 mm)")
 
 
@@ -126,36 +110,23 @@ def test_real_abdomens_pass(name: str):
     assert part.abdomen_part >= 0.9 and part.elsewhere_mm <= 20
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda image: flipped(image, 0),
-        lambda image: flipped(image, 1),
-        lambda image: flipped(image, 2),
-        lambda image: scaled(image, 0.8),
-        lambda image: scaled(image, 1.3),
-        lambda image: tilted(image, 15),
-        lambda image: sitk.BinShrink(image, [1, 1, 2]),
-        lambda image: image[:, :, :10],
-        lambda image: image[:, :, -10:],
-        lambda image: image[: image.GetSize()[0] // 2],
-        lambda image: image[image.GetSize()[0] // 2 :],
-    ],
-    ids=[
-        "flipped x",
-        "flipped y",
-        "flipped z",
-        "thin",
-        "wide",
-        "oblique",
-        "thick slices",
-        "10 lowest slices",
-        "10 highest slices",
-        "right half",
-        "left half",
-    ],
-)
+SHAPES: dict[str, Callable[[sitk.Image], sitk.Image]] = {
+    "flipped x": lambda image: flipped(image, 0),
+    "flipped y": lambda image: flipped(image, 1),
+    "flipped z": lambda image: flipped(image, 2),
+    "thin": lambda image: scaled(image, 0.8),
+    "wide": lambda image: scaled(image, 1.3),
+    "oblique": lambda image: tilted(image, 15),
+    "thick slices": lambda image: sitk.BinShrink(image, [1, 1, 2]),
+    "10 lowest slices": lambda image: image[:, :, :10],
+    "10 highest slices": lambda image: image[:, :, -10:],
+    "right half": lambda image: image[: image.GetSize()[0] // 2],
+    "left half": lambda image: image[image.GetSize()[0] // 2 :],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", FEW_REAL[:2])
-def test_real_abdomens_pass_in_any_shape(name: str, change: Callable[[sitk.Image], sitk.Image]):
-    part = body_part(coarse_scan(change(real(name))))
+def test_real_abdomens_pass_in_any_shape(name: str, shape: str):
+    part = body_part(coarse_scan(SHAPES[shape](real(name))))
     assert part.is_abdomen, part.lengths_mm

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from dicom_maker import hu
 from S2LDMLib.inference.devices import Plan
 from S2LDMLib.inference.postprocess import postprocess
 from S2LDMLib.inference.translation import Translation
@@ -25,10 +26,6 @@ def whole_volume_fp32(pipeline: S2LDMPipeline, image: sitk.Image, steps: int) ->
     parts = pipeline.config, pipeline.autoencoder, pipeline.denoiser, pipeline.scheduler
     output = Translation(*parts, plan, ProgressReporter())(prepared.ncct, 0, steps, 0, "native")
     return postprocess(output, prepared, pipeline.config.preprocess, "native", image)
-
-
-def hu(image: sitk.Image) -> np.ndarray:
-    return sitk.GetArrayFromImage(image).astype(float)
 
 
 def psnr(made: np.ndarray, truth: np.ndarray) -> float:

@@ -10,16 +10,25 @@ import SimpleITK as sitk
 import torch
 from S2LDMLib.errors import InputError
 from S2LDMLib.inference.postprocess import postprocess
-from S2LDMLib.inference.preprocess import denormalise, normalise, preprocess
+from S2LDMLib.inference.preprocess import Prepared, denormalise, normalise, preprocess
 from S2LDMLib.model.config import PreprocessConfig
 from S2LDMLib.phantom.scan import PhantomTriple
+from S2LDMLib.volume.grid import Grid
 
 CONFIG = PreprocessConfig(window=700.0, level=150.0, range=(0.0, 1.0), spacing=(1.5, 1.5, 5.0))
 MULTIPLE = (1, 32, 32)
 
 
-def padded(image: sitk.Image, lower: list[int], upper: list[int], air: int = -1024) -> sitk.Image:
-    return sitk.ConstantPad(image, lower, upper, air)
+def finished(value: float, prepared: Prepared, image: sitk.Image, detail: str = "native") -> sitk.Image:
+    """What becomes of an input when the network's output is one value everywhere."""
+    output = np.full(prepared.grid.size[::-1], value, np.float32)
+    return postprocess(output, prepared, CONFIG, detail, image)
+
+
+def spaced(image: sitk.Image, spacing: tuple[float, float, float]) -> sitk.Image:
+    result = sitk.Image(image)
+    result.SetSpacing(spacing)
+    return result
 
 
 def rotated(image: sitk.Image) -> sitk.Image:
@@ -52,8 +61,7 @@ def test_the_grid_stays_where_it_is_when_the_scan_is_cut(
     phantom: PhantomTriple, spacing: tuple[float, float, float], cut: int
 ) -> None:
     """Voxels of the shorter scan's working grid are voxels of the longer one's, at the same place of the lattice."""
-    image = sitk.Image(phantom.ncct)
-    image.SetSpacing(spacing)
+    image = spaced(phantom.ncct, spacing)
     whole, less = (preprocess(scan, CONFIG, MULTIPLE) for scan in (image, image[40:, 30:, cut:]))
     offset = np.subtract(less.grid.origin, whole.grid.origin) / whole.grid.spacing
     assert np.allclose(offset, np.rint(offset), atol=1e-4)
@@ -64,21 +72,19 @@ def test_the_grid_stays_where_it_is_when_the_scan_is_cut(
 def test_air_around_the_patient_changes_nothing(phantom: PhantomTriple) -> None:
     plain = preprocess(phantom.ncct, CONFIG, MULTIPLE)
     for lower, upper in (([13, 7, 3], [5, 22, 2]), ([1, 2, 1], [0, 0, 0]), ([64, 31, 0], [3, 9, 5])):
-        more = preprocess(padded(phantom.ncct, lower, upper), CONFIG, MULTIPLE)
+        more = preprocess(sitk.ConstantPad(phantom.ncct, lower, upper, -1024), CONFIG, MULTIPLE)
         assert torch.equal(plain.ncct, more.ncct)
         assert plain.grid.origin == pytest.approx(more.grid.origin, abs=1e-6)
 
 
 def test_the_working_spacing_is_reached_and_near_ones_are_left_alone(phantom: PhantomTriple) -> None:
-    assert preprocess(phantom.ncct, CONFIG, MULTIPLE).grid.spacing == pytest.approx((1.5, 1.5, 5.0))
-    near = sitk.Image(phantom.ncct)
-    near.SetSpacing((1.64, 1.4, 4.6))
-    assert preprocess(near, CONFIG, MULTIPLE).grid.spacing == pytest.approx((1.64, 1.4, 4.6))
-    fine = sitk.Image(phantom.ncct)
-    fine.SetSpacing((0.82, 0.75, 1.25))
-    assert preprocess(fine, CONFIG, MULTIPLE).grid.spacing == pytest.approx((1.64, 1.5, 5.0))
+    own, near, fine = (2.0, 2.0, 5.0), (1.64, 1.4, 4.6), (0.82, 0.75, 1.25)
     native = dataclasses.replace(CONFIG, spacing=None)
-    assert preprocess(fine, native, MULTIPLE).grid.spacing == pytest.approx((0.82, 0.75, 1.25))
+    for spacing, config, reached in [
+        (own, CONFIG, (1.5, 1.5, 5.0)), (near, CONFIG, near), (fine, CONFIG, (1.64, 1.5, 5.0)), (fine, native, fine)
+    ]:  # fmt: skip
+        grid = preprocess(spaced(phantom.ncct, spacing), config, MULTIPLE).grid
+        assert grid.spacing == pytest.approx(reached)
 
 
 def test_the_working_grid_lies_where_the_patient_is() -> None:
@@ -103,24 +109,18 @@ def test_the_working_grid_lies_where_the_patient_is() -> None:
 @pytest.mark.parametrize("orientation", ["LPS", "RAS", "LPI", "PSR", "SAL", "IRP"])
 def test_nothing_to_add_gives_the_input_back_exactly(phantom: PhantomTriple, orientation: str) -> None:
     image = rotated(sitk.DICOMOrient(phantom.ncct, orientation))
-    prepared = preprocess(image, CONFIG, MULTIPLE)
-    x, y, z = prepared.grid.size
-    result = postprocess(np.zeros((z, y, x), np.float32), prepared, CONFIG, "native", image)
+    result = finished(0, preprocess(image, CONFIG, MULTIPLE), image)
     assert np.array_equal(sitk.GetArrayFromImage(result), sitk.GetArrayFromImage(image))
-    assert result.GetDirection() == image.GetDirection()
-    assert result.GetOrigin() == image.GetOrigin()
-    assert result.GetSpacing() == image.GetSpacing()
+    assert Grid.of(result) == Grid.of(image)
 
 
 def test_voxels_beyond_the_window_are_those_of_the_input(phantom: PhantomTriple) -> None:
     prepared = preprocess(phantom.ncct, CONFIG, MULTIPLE)
-    x, y, z = prepared.grid.size
     before = sitk.GetArrayFromImage(phantom.ncct)
     beyond = (before <= -200) | (before >= 500)
     assert 0 < beyond.mean() < 1
     for detail in ("native", "model"):
-        made = postprocess(np.full((z, y, x), 123.0, np.float32), prepared, CONFIG, detail, phantom.ncct)
-        after = sitk.GetArrayFromImage(made)
+        after = sitk.GetArrayFromImage(finished(123, prepared, phantom.ncct, detail))
         assert np.array_equal(after[beyond], before[beyond])
         centre = (slice(None), slice(70, 98), slice(84, 118))
         # Fat takes up nothing, soft tissue all of it, a voxel between them its share.
@@ -131,12 +131,9 @@ def test_voxels_beyond_the_window_are_those_of_the_input(phantom: PhantomTriple)
 
 def test_nothing_outside_the_patient_is_touched(phantom: PhantomTriple) -> None:
     """A bright thing on the table, far from the patient, is not the patient's enhancement."""
-    wide = padded(phantom.ncct, [0, 0, 0], [0, 40, 0])
+    wide = sitk.ConstantPad(phantom.ncct, [0, 0, 0], [0, 40, 0], -1024)
     wide[60:80, 200:203, :] = 40
-    prepared = preprocess(wide, CONFIG, MULTIPLE)
-    x, y, z = prepared.grid.size
-    made = postprocess(np.full((z, y, x), 200.0, np.float32), prepared, CONFIG, "native", wide)
-    after = sitk.GetArrayFromImage(made)
+    after = sitk.GetArrayFromImage(finished(200, preprocess(wide, CONFIG, MULTIPLE), wide))
     assert (after[:, 200:203, 60:80] == 40).all()
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+from dicom_maker import hu
 from S2LDMLib.errors import InputError
 from S2LDMLib.phantom.scan import PhantomTriple
 from S2LDMLib.pipeline import S2LDMPipeline
 from S2LDMLib.progress import Progress
-
-
-def hu(image: sitk.Image) -> np.ndarray:
-    return sitk.GetArrayFromImage(image).astype(float)
 
 
 def test_mean_and_deviation_are_those_of_the_samples(small: S2LDMPipeline, phantom: PhantomTriple) -> None:

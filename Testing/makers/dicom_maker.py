@@ -41,11 +41,21 @@ def ct_array(shape: tuple[int, int, int] = (12, 48, 64), seed: int = 0) -> np.nd
     return np.round(volume + noise + 3 * z).astype(np.int16)
 
 
-def ct_image(shape: tuple[int, int, int] = (12, 48, 64), spacing: tuple[float, float, float] = (5, 5, 5)) -> sitk.Image:
-    """``ct_array`` as an image; spacing is (x, y, z) in mm."""
-    image = sitk.GetImageFromArray(ct_array(shape))
+def image_of(values: np.ndarray, spacing: tuple[float, float, float] = (5, 5, 5)) -> sitk.Image:
+    """An image of voxels (z, y, x); spacing is (x, y, z) in mm."""
+    image = sitk.GetImageFromArray(values)
     image.SetSpacing(spacing)
     return image
+
+
+def hu(image: sitk.Image) -> np.ndarray:
+    """The voxels of an image (z, y, x), float64."""
+    return sitk.GetArrayFromImage(image).astype(float)
+
+
+def ct_image(shape: tuple[int, int, int] = (12, 48, 64), spacing: tuple[float, float, float] = (5, 5, 5)) -> sitk.Image:
+    """``ct_array`` as an image; spacing is (x, y, z) in mm."""
+    return image_of(ct_array(shape), spacing)
 
 
 def write_series(folder: Path, voxels: np.ndarray, edit: Edit | None = None, **tags: object) -> list[Path]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pydicom
 import SimpleITK as sitk
-from dicom_maker import ct_array
+from dicom_maker import Edit, ct_array
+from dicom_maker import write_series as write_scan
 from pydicom import Dataset
-from S2LDMLib.dicom.reading.series import DicomSeries
+from S2LDMLib.dicom.reading.series import DicomSeries, find_series
 from S2LDMLib.dicom.writing.options import ExportOptions
 from S2LDMLib.dicom.writing.writer import write_series
 
@@ -53,6 +54,17 @@ def hostile(index: int, slice_: Dataset) -> Dataset:
     return slice_
 
 
+def scanned(folder: Path, edit: Edit | None = None, **tags: object) -> DicomSeries:
+    """A scan in a folder, found."""
+    write_scan(folder, STORED, edit, **tags)
+    return find_series(folder)
+
+
+def instances(folder: Path) -> list[Dataset]:
+    """The files of a folder in the order of their names."""
+    return [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
+
+
 def export(
     folder: Path, source: DicomSeries | None, image: sitk.Image | None = None, provenance: dict | None = None,
     **options: object,
@@ -60,7 +72,7 @@ def export(
     """Writes a series and reads it back, in the order of its files."""
     image = source.read() if image is None else image
     write_series(image, folder, source, PROVENANCE | (provenance or {}), ExportOptions(**options))
-    return [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
+    return instances(folder)
 
 
 def resampled(source: DicomSeries) -> sitk.Image:

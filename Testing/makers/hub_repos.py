@@ -46,19 +46,6 @@ def blob_id(path: str, content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def tree_entry(path: str, content: bytes) -> dict[str, object]:
-    """Return what the tree endpoint lists of a file."""
-    entry: dict[str, object] = {
-        "type": "file",
-        "path": path,
-        "size": len(content),
-        "oid": blob_id(path, content),
-    }
-    if is_lfs(path):
-        entry["lfs"] = {"oid": entry["oid"], "size": len(content), "pointerSize": 134}
-    return entry
-
-
 def front_matter_errors(card: str) -> list[str]:
     """Return what the Hub would say against a card's front matter; its own list of licences is longer."""
     match = re.match(r"---\r?\n(.*?)\r?\n---\s", card, re.DOTALL)

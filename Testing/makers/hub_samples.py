@@ -19,6 +19,7 @@ from S2LDMLib.model.layout import CONFIG_FILES, WEIGHT_FILES
 from S2LDMLib.model.weights import save_weights
 
 REPO = "lab/model"
+HUB = f"hf://{REPO}"
 DENOISER = "denoiser/model.safetensors"
 
 
@@ -58,6 +59,17 @@ def message_of(error: pytest.ExceptionInfo[ModelError]) -> str:
     assert "\n" not in message
     assert re.search(r"\. [A-Z].*\.$", message)
     return message
+
+
+@contextmanager
+def explains(kind: type[ModelError], *words: str) -> Iterator[None]:
+    """Expect an error of exactly this type, in one line of two sentences that hold every one of the words."""
+    with pytest.raises(kind) as error:
+        yield
+    assert error.type is kind
+    message = message_of(error)
+    for word in words:
+        assert word in message, message
 
 
 @contextmanager

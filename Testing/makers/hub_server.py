@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hub_repos import Repo, blob_id, front_matter_errors, is_lfs, tree_entry
+from hub_repos import Repo, blob_id, front_matter_errors, is_lfs
 
 _REPO = r"(?P<repo>[^/]+/[^/]+)"
 
@@ -165,18 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
         if found and (tree := self._tree(found, rev)):
             sizes = "blobs" in self.query
             siblings = [
-                {
-                    "rfilename": path,
-                    **({"size": len(content), "blobId": blob_id(path, content)} if sizes else {}),
-                }
+                {"rfilename": path, **({"size": len(content), "blobId": blob_id(path, content)} if sizes else {})}
                 for path, content in tree[1].items()
             ]
             self._json({"id": repo, "modelId": repo, "sha": tree[0], "private": found.private, "siblings": siblings})
-
-    def tree(self, repo: str, rev: str) -> None:
-        found = self._readable(repo)
-        if found and (tree := self._tree(found, rev)):
-            self._json([tree_entry(path, content) for path, content in tree[1].items()])
 
     def resolve(self, repo: str, rev: str, path: str) -> None:
         found = self._readable(repo)
@@ -282,7 +274,6 @@ class _Handler(BaseHTTPRequestHandler):
 _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("GET", rf"/api/models/{_REPO}", _Handler.info),
     ("GET", rf"/api/models/{_REPO}/revision/(?P<rev>[^/]+)", _Handler.info),
-    ("GET", rf"/api/models/{_REPO}/tree/(?P<rev>[^/]+)", _Handler.tree),
     ("GET HEAD", rf"/{_REPO}/resolve/(?P<rev>[^/]+)/(?P<path>.+)", _Handler.resolve),
     ("GET HEAD", r"/cdn/(?P<oid>\w+)", _Handler.cdn),
     ("POST", r"/api/repos/create", _Handler.create),

@@ -5,31 +5,20 @@ Importing it skips the test file where slicer-core, Qt or an OpenGL library cann
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
-import slicer_standin
-
-ROOT = Path(__file__).resolve().parents[2]
-if reason := slicer_standin.why_unavailable():
-    pytest.skip(reason, allow_module_level=True)
-from slicer_standin.views import why_no_rendering  # noqa: E402
+from panel_translate import matrix_of, slicer, vtk
+from slicer_standin.views import why_no_rendering
 
 if reason := why_no_rendering():
     pytest.skip(reason, allow_module_level=True)
 
-slicer = slicer_standin.start()
-import vtk  # noqa: E402
-
-sys.path.append(str(ROOT / "S2LDMTranslate"))
-from S2LDMTranslatePanel.compare.compare_view import CompareView  # noqa: E402
-from S2LDMTranslatePanel.compare.view_picture import read_pixels  # noqa: E402
+from S2LDMTranslatePanel.compare.compare_view import CompareView  # isort: skip
+from S2LDMTranslatePanel.compare.view_picture import read_pixels  # isort: skip
 
 FOUR_UP = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
 INPUT, SYNTHETIC = "S2LDMInputAxial", "S2LDMSyntheticAxial"
@@ -55,16 +44,6 @@ def add_pair(ijk_to_ras: np.ndarray = STRAIGHT) -> tuple[Any, Any]:
             voxels[:, y - 5 : y + 6, x - 5 : x + 6] = hu[index]
         volumes.append(slicer.util.addVolumeFromArray(voxels, ijkToRAS=ijk_to_ras, name=name))
     return volumes[0], volumes[1]
-
-
-def add_file(file: Path, name: str) -> Any:
-    """A NIfTI file as a volume node."""
-    image = sitk.ReadImage(str(file))
-    flip = np.diag([-1.0, -1.0, 1.0])
-    matrix = np.eye(4)
-    matrix[:3, :3] = flip @ np.array(image.GetDirection()).reshape(3, 3) @ np.diag(image.GetSpacing())
-    matrix[:3, 3] = flip @ np.array(image.GetOrigin())
-    return slicer.util.addVolumeFromArray(sitk.GetArrayFromImage(image), ijkToRAS=matrix, name=name)
 
 
 def widget(name: str) -> Any:
@@ -101,11 +80,10 @@ def block_at(name: str, block: tuple[int, int], volume: Any, k: int = SHAPE[0] /
 
 
 def _ijk_to_ras(volume: Any) -> np.ndarray:
-    matrix, parent = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
+    parent = vtk.vtkMatrix4x4()
     if volume.GetParentTransformNode():
         volume.GetParentTransformNode().GetMatrixTransformToWorld(parent)
-    return slicer.util.arrayFromVTKMatrix(parent) @ slicer.util.arrayFromVTKMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(parent) @ matrix_of(volume)
 
 
 def count_orange(picture: np.ndarray) -> int:

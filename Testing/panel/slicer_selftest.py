@@ -1,6 +1,6 @@
 """What only a real Slicer can verify, checked there::
 
-    Slicer --no-splash --python-script Testing/slicer_selftest.py [FOLDER]
+    Slicer --no-splash --python-script Testing/panel/slicer_selftest.py [FOLDER]
 
 It opens the module, makes the sample, translates it with the bundled model, compares, exports (also into a temporary
 DICOM database, from which the series is loaded again), saves and loads the scene, and cancels a second run. Pictures
@@ -125,7 +125,7 @@ def the_result_lies_beside_its_input(test: SelfTest) -> None:
 
 
 def it_is_compared(test: SelfTest) -> None:
-    ui, view = test.widget.ui, test.widget._results.view
+    ui, view = test.widget.ui, test.widget.results.view
     assert view.isShown, "the comparison did not open by itself"
     for name, difference in (("compare.png", False), ("difference.png", True)):
         ui.differenceCheckBox.checked = difference
@@ -153,13 +153,13 @@ def exports_can_be_loaded(test: SelfTest) -> None:
 
 def a_result_goes_into_the_dicom_database(test: SelfTest) -> None:
     from DICOMLib import DICOMUtils
-    from S2LDMTranslatePanel.jobs.dicom_export import DicomExport, request_of
+    from S2LDMTranslatePanel.dicom_export import DicomExport, request_of
 
-    parameters, translator = test.widget._parameterNode, test.widget.logic.translator
+    parameters, translator = test.widget.logic.getParameterNode(), test.widget.logic.translator
     test.former_database = DICOMUtils.openTemporaryDatabase(str(test.folder / "database"))
     parameters.addToDatabase = True
     request, start = request_of(parameters, test.folder / "dicom"), time.monotonic()
-    test.widget._begin(lambda: translator.export(DicomExport(test.result, request)))
+    test.widget.begin(lambda: translator.export(DicomExport(test.result, request)))
     standstill = test.wait()
     parameters.addToDatabase = False
     test.measured |= {"dicom_s": round(time.monotonic() - start, 1), "dicom_standstill_s": round(standstill, 3)}

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from S2LDMLib.errors import InputError
 from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
 from S2LDMLib.phantom.tissues import LABELS
+from S2LDMLib.volume.grid import Grid
 
 SIZE, SPACING = (176, 124, 26), (2.0, 2.0, 8.0)
 SMALL = (64, 48, 5), (6.0, 6.0, 6.0)
@@ -52,14 +53,10 @@ def test_same_seed_gives_identical_arrays_and_another_seed_another_patient() -> 
 def test_phases_and_labels_share_one_centred_grid(images: PhantomTriple) -> None:
     for name in PHASES:
         image = getattr(images, name)
-        assert image.GetPixelID() == sitk.sitkInt16
-        assert image.IsSameImageGeometryAs(images.labels)
+        assert image.GetPixelID() == sitk.sitkInt16 and Grid.of(image) == Grid.of(images.labels)
     assert images.labels.GetPixelID() == sitk.sitkUInt8
-    assert images.ncct.GetSize() == SIZE
-    assert images.ncct.GetSpacing() == pytest.approx(SPACING)
-    assert images.ncct.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
-    centre = images.ncct.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in SIZE])
-    assert centre == pytest.approx((0, 0, 0))
+    origin = tuple(-step * (count - 1) / 2 for step, count in zip(SPACING, SIZE, strict=True))
+    assert Grid.of(images.ncct) == Grid(SIZE, SPACING, origin, (1, 0, 0, 0, 1, 0, 0, 0, 1))
 
 
 def test_every_anatomy_label_is_present(volumes: dict[str, np.ndarray]) -> None:
@@ -113,15 +110,9 @@ def test_tissue_without_enhancement_stays_the_same(volumes: dict[str, np.ndarray
 
 def test_ncct_densities_are_typical(volumes: dict[str, np.ndarray]) -> None:
     expected = {
-        "liver": (50, 62),
-        "spleen": (42, 54),
-        "kidney_cortex": (27, 38),
-        "aorta": (34, 48),
-        "fat": (-120, -90),
-        "muscle": (38, 58),
-        "lung": (-900, -800),
-        "oral_contrast": (200, 430),
-    }
+        "liver": (50, 62), "spleen": (42, 54), "kidney_cortex": (27, 38), "aorta": (34, 48), "fat": (-120, -90),
+        "muscle": (38, 58), "lung": (-900, -800), "oral_contrast": (200, 430),
+    }  # fmt: skip
     for organ, (low, high) in expected.items():
         assert low <= np.median(volumes["ncct"][core(volumes["labels"], organ)]) <= high, organ
     assert np.median(volumes["ncct"][volumes["labels"] == 0]) == pytest.approx(-1000, abs=5)

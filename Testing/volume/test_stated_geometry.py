@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from S2LDMLib.errors import InputError
+from S2LDMLib.errors import InputError, S2LDMWarning
 from S2LDMLib.volume.files import read_file, write_volume
 
 Header = bytearray
@@ -131,3 +131,9 @@ def test_an_axis_of_one_value_is_passed_over(image: sitk.Image, extra: str, tmp_
     path.write_bytes("\n".join(lines).encode() + b"\n\n" + voxels)
     found = read_file(path)
     assert found.GetSize() == image.GetSize() and found.GetDimension() == 3 and found.GetSpacing() == image.GetSpacing()
+
+
+def test_what_itk_says_of_a_file_reaches_the_user(image: sitk.Image, tmp_path: Path) -> None:
+    file = written(image, tmp_path / "v.nii.gz", scale_sform(0, 1.005), set_codes(0, 1))
+    with pytest.warns(S2LDMWarning, match="ITK says: .*sform"):
+        read_file(file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import time
@@ -13,30 +12,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from S2LDMLib.atomic import atomic_write
 from S2LDMLib.errors import InputError
-from S2LDMLib.model.config import PHASES
+from S2LDMLib.model.config import PHASES, smallest_input
+from S2LDMLib.progress import remaining_s
 
 from ..data import KINDS, TRAIN, VALIDATION, Case, load_cases
+from ..scoring.catalogue import BASELINES, MODEL, REPORTED, spread
 from ..scoring.rois import Roi, read_rois, roi_mask
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-    from ..scoring.evaluation import Contestant, PhaseScores, Scores
+    from ..scoring.evaluation import Contestant, MetricValues, PhaseScores
 
 HELP = "score a model against the real CECTs of prepared cases"
 VERSION = 1  # of the JSON output
 KINDS_SCORED = tuple(kind for kind in KINDS if kind != "cect")  # a CECT alone has nothing to be compared with
-RESERVED = ("model", "identity", "autoencoder_only", "ceiling")
-# On the terminal; the outputs have them all.
-SHOWN = (
-    "body_psnr", "body_ssim", "body_nmse", "soft_core_psnr", "body_mae_hu", "enhancement_mae_hu", "unchanged_mae_hu",
-)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    parser.add_argument("--model", required=True, metavar="bundled|FOLDER|REPO_ID[@REVISION]")
+    """Declare the options of the command."""
+    parser.add_argument("--model", required=True, metavar="bundled|FOLDER|hf://REPO_ID[@REVISION]")
     parser.add_argument("--data", type=Path, required=True, metavar="PREPARED", help="made by 's2ldm-train prepare'")
     parser.add_argument("--split", default=VALIDATION, choices=[VALIDATION, TRAIN, "all"])
     parser.add_argument("--phase", action="append", choices=PHASES, help="may be given twice (default: all)")
@@ -62,17 +59,16 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     compared = _compared(args.compare)
     cases = _choose_cases(args)
     rois = _rois(args.rois, args.data, cases)
-    contestants = {name: _load(name, model, args) for name, model in {"model": args.model, **compared}.items()}
+    contestants = {name: _load(name, model, args) for name, model in {MODEL: args.model, **compared}.items()}
     phases = _choose_phases(args, cases, contestants)
     cases = [case for case in cases if set(phases) & set(case.phases)]
     _check_cases(cases, phases, contestants)
-    results, html = _evaluate(args, cases, phases, contestants, rois, should_cancel)
+    results, outputs = _evaluate(args, cases, phases, contestants, rois, should_cancel)
     for phase, scores in results.items():
         print(_terminal_table(phase, scores))
-    if args.json:
-        _write(args.json, json.dumps(_document(args, cases, contestants, results), indent=1, allow_nan=False) + "\n")
-    if args.html:
-        _write(args.html, html)
+    for path, text in outputs.items():
+        with atomic_write(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     return 0
 
 
@@ -92,14 +88,14 @@ def _compared(given: Sequence[str]) -> dict[str, str]:
         name, equals, model = each.partition("=")
         if not (re.fullmatch(r"[\w.-]+", name) and equals and model):
             raise InputError(f"--compare {each!r} is not of the form NAME=MODEL. Give e.g. pixel_unet=models/unet.")
-        if name in RESERVED or name in found:
+        if name in (MODEL, *BASELINES) or name in found:
             raise InputError(f"The name {name!r} in --compare is taken. Give each model a name of its own.")
         found[name] = model
     return found
 
 
 def _choose_cases(args: argparse.Namespace) -> list[Case]:
-    """The cases of the split that can be scored; says which flagged ones are left out."""
+    """Return the cases of the split that can be scored, and say which flagged ones are left out."""
     cases = load_cases(args.data, None if args.split == "all" else args.split)
     cases = [case for case in cases if case.phases and (not args.kind or case.kind in args.kind)]
     for case in cases:
@@ -115,7 +111,7 @@ def _choose_cases(args: argparse.Namespace) -> list[Case]:
 
 
 def _choose_phases(args: argparse.Namespace, cases: Sequence[Case], contestants: dict[str, Contestant]) -> list[str]:
-    phases = args.phase or [p for p in contestants["model"].pipeline.config.phases if any(p in c.phases for c in cases)]
+    phases = args.phase or [p for p in contestants[MODEL].pipeline.config.phases if any(p in c.phases for c in cases)]
     if not phases:
         raise InputError("No case has a phase of the model. Give a model of the phases that were prepared.")
     for phase in dict.fromkeys(phases):
@@ -129,7 +125,7 @@ def _choose_phases(args: argparse.Namespace, cases: Sequence[Case], contestants:
 
 
 def _rois(file: Path | None, data: Path, cases: Sequence[Case]) -> dict[str, list[Roi]]:
-    """Discs of the cases to score; those of other prepared cases are left aside."""
+    """Return the discs of the cases to score; those of other prepared cases are left aside."""
     if file is None:
         return {}
     rois = read_rois(file)
@@ -152,14 +148,14 @@ def _load(name: str, model: str, args: argparse.Namespace) -> Contestant:
     from ..scoring.evaluation import Contestant
 
     pipeline = S2LDMPipeline.from_pretrained(model, local_files_only=args.offline, device=args.device, dtype=args.dtype)
-    own = name == "model"  # steps and detail are this model's; another may not know them
+    own = name == MODEL  # steps and detail are this model's; another may not know them
     contestant = Contestant(pipeline, args.steps if own else None, args.detail if own else None, args.seed)
     pipeline.check_arguments(pipeline.config.phases[0], contestant.chosen_steps, contestant.chosen_detail)
     return contestant
 
 
 def _check_cases(cases: Sequence[Case], phases: Sequence[str], contestants: dict[str, Contestant]) -> None:
-    """What would otherwise end the run after minutes: missing volumes, volumes too small for a model."""
+    """Refuse what would otherwise end the run after minutes: missing volumes, volumes too small for a model."""
     for case in cases:
         for name in ("ncct", *(phase for phase in phases if phase in case.phases)):
             try:
@@ -169,7 +165,8 @@ def _check_cases(cases: Sequence[Case], phases: Sequence[str], contestants: dict
             if any(shape != case.shape for shape in shapes):
                 raise InputError(f"{case.name}: {name} is not of the shape in case.json. Prepare the case again.")
         for name, contestant in contestants.items():
-            smallest = contestant.pipeline.smallest_input()[::-1]
+            pipeline = contestant.pipeline
+            smallest = smallest_input(pipeline.autoencoder.config, pipeline.denoiser.config)[::-1]
             if any(have < need for have, need in zip(case.shape, smallest, strict=True)):
                 raise InputError(
                     f"{case.name} has {case.shape} voxels (z, y, x), and the model {name!r} needs {smallest}. "
@@ -180,9 +177,9 @@ def _check_cases(cases: Sequence[Case], phases: Sequence[str], contestants: dict
 def _evaluate(
     args: argparse.Namespace, cases: Sequence[Case], phases: Sequence[str], contestants: dict[str, Contestant],
     rois: dict[str, list[Roi]], should_cancel: Callable[[], bool],
-) -> tuple[dict[str, PhaseScores], str]:  # fmt: skip
-    """The scores, and the report if one is asked for."""
-    from ..scoring.evaluation import MODEL, evaluate, methods_of
+) -> tuple[dict[str, PhaseScores], dict[Path, str]]:  # fmt: skip
+    """Compute the scores by phase, and the texts of the files that are asked for."""
+    from ..scoring.evaluation import evaluate, methods_of
 
     compared = {name: contestant for name, contestant in contestants.items() if name != MODEL}
     methods = methods_of(contestants[MODEL], compared, args.baselines, should_cancel)
@@ -190,27 +187,26 @@ def _evaluate(
     done, start = 0, time.monotonic()
     pictures = None
     if args.html:
-        from ..scoring.report import Pictures
+        from ..scoring.report import Heading, Pictures, render  # and matplotlib, which only a report needs
 
         pictures = Pictures([*contestants])
 
-    def on_case(case: Case, phase: str, made: dict[str, sitk.Image], scores: dict[str, Scores]) -> None:
+    def on_case(case: Case, phase: str, made: dict[str, sitk.Image], scores: dict[str, MetricValues]) -> None:
         nonlocal done
         done += 1
         if pictures:
             pictures.add(case, phase, made)
-        left = (time.monotonic() - start) / done * (total - done)
-        quality = scores[MODEL]["body_psnr"]
+        quality, left = scores[MODEL]["body_psnr"], remaining_s(time.monotonic() - start, done / total)
         shown = "" if quality is None else f": body PSNR {quality:.2f} dB"
-        print(f"[{done}/{total}] {case.name} {phase}{shown}, {left:.0f} s left", file=sys.stderr, flush=True)
+        shown += "" if left is None else f", {left:.0f} s left"
+        print(f"[{done}/{total}] {case.name} {phase}{shown}", file=sys.stderr, flush=True)
 
     results = evaluate(cases, phases, methods, rois, on_case, should_cancel)
-    if pictures is None:
-        return results, ""
-    from ..scoring.report import Heading, render
-
-    heading = Heading(_facts(args, cases, contestants), args.note, _warnings(cases))
-    return results, render(heading, results, pictures)
+    document = _document(args, cases, contestants, results)
+    outputs = {args.json: json.dumps(document, indent=1, allow_nan=False) + "\n"} if args.json else {}
+    if pictures:
+        outputs[args.html] = render(Heading(_facts(document, cases), args.note, _warnings(cases)), results, pictures)
+    return results, outputs
 
 
 def _warnings(cases: Sequence[Case]) -> list[str]:
@@ -227,14 +223,15 @@ def _warnings(cases: Sequence[Case]) -> list[str]:
     return found
 
 
-def _facts(args: argparse.Namespace, cases: Sequence[Case], contestants: dict[str, Contestant]) -> dict[str, str]:
+def _facts(document: dict[str, Any], cases: Sequence[Case]) -> dict[str, str]:
+    """Return what the report says of models, data and program."""
     from S2LDMLib.about import __version__
 
-    described = {name: contestant.describe() for name, contestant in contestants.items()}
-    patients = len({case.patient for case in cases})
+    models = {MODEL: document["model"], **document["compare"]}
+    patients = document["patients"]
     return {
-        **{name: ", ".join(f"{key} {value}" for key, value in entries.items()) for name, entries in described.items()},
-        "data": f"{args.data.resolve().name}, split: {args.split}",
+        **{name: ", ".join(f"{key} {value}" for key, value in entries.items()) for name, entries in models.items()},
+        "data": f"{document['data']}, split: {document['split']}",
         "cases": f"{len(cases)} case{'s' if len(cases) > 1 else ''} of {patients} patient{'s' if patients > 1 else ''}",
         "program": f"S2LDM {__version__}",
     }
@@ -246,7 +243,7 @@ def _document(
     described = {name: contestant.describe() for name, contestant in contestants.items()}
     return {
         "version": VERSION,
-        "model": described.pop("model"),
+        "model": described.pop(MODEL),
         "compare": described,
         "data": args.data.resolve().name,
         "split": args.split,
@@ -258,24 +255,13 @@ def _document(
 
 
 def _terminal_table(phase: str, scores: PhaseScores) -> str:
-    """Scores as rows, methods as columns: that many columns still fit."""
-    from ..scoring.report import COLUMNS, spread
-
+    """Lay out one phase with a row for each metric and a column for each method, as there are fewer methods."""
     count, summary = len(scores.cases), scores.summary()
     rows = [[f"{phase} (n = {count})", *summary]]
-    for key in SHOWN:
-        name, digits = COLUMNS[key]
-        rows.append([name, *(spread(values.get(key), digits, count) for values in summary.values())])
+    for key, metric in REPORTED.items():
+        if metric.terminal:
+            cells = (spread(values.get(key), metric.decimals, count) for values in summary.values())
+            rows.append([metric.heading, *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, ""])
-
-
-def _write(path: Path, text: str) -> None:
-    """To a temporary name first, then renamed."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

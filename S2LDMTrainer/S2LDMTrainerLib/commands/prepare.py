@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from S2LDMLib.commands.console import add_progress, shown_progress
 from S2LDMLib.errors import InputError
 from S2LDMLib.model.config import PHASES
 
 if TYPE_CHECKING:
-    from S2LDMLib.progress import Progress
-
     from ..preparing.prepare import Report
-    from ..preparing.sources import Found
+    from ..preparing.sources import Found, Skipped, Source
 
 HELP = "register pairs and store them for training"
 MANY_JOBS = 4  # registering large scans takes up to 2 GB a job
@@ -54,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phantoms", type=int, default=0, metavar="N", help="procedural patients to add")
     parser.add_argument("--phantom-seed", type=int, default=100, metavar="FIRST", help="seed of the first phantom")
     parser.add_argument("--phantom-size", type=int, nargs=3, metavar=("X", "Y", "Z"), default=(256, 256, 40))
-    parser.add_argument("--progress", default="bar", choices=["bar", "json", "none"])
+    add_progress(parser)
 
 
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
@@ -69,8 +67,9 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     sources, skipped = _find(args)
     build = BuildOptions(tuple(args.spacing) if args.spacing else None, tuple(args.phantom_size))
     options = PrepareOptions(build, split, args.seed, args.jobs)
-    screen = _Screen(args.progress)
-    failed = prepare(sources, skipped, args.out, options, screen.report, screen.progress, should_cancel)
+    with shown_progress(args.progress) as show:
+        on_progress = show or (lambda progress: None)
+        failed = prepare(sources, skipped, args.out, options, _teller(args.progress), on_progress, should_cancel)
     return 1 if failed else 0
 
 
@@ -106,7 +105,8 @@ def _find(args: argparse.Namespace) -> Found:
 
     patient = compile_patient(args.patient)
     phases = tuple(phase for phase in PHASES if phase in (args.phase or PHASES))
-    sources, skipped = [], []
+    sources: list[Source] = []
+    skipped: list[Skipped] = []
     if args.data:
         sources, skipped = find_pairs(args.data, phases, patient)
     elif args.manifest:
@@ -122,39 +122,15 @@ def _joined(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:g}" for value in values)
 
 
-class _Screen:
-    """A line a case on standard output and a bar on standard error, or JSON lines on standard output, or the lines."""
+def _teller(kind: str) -> Callable[[Report], None]:
+    """What tells of a case on standard output: a line, above the bar, or a JSON object."""
 
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._bar = ""
+    def tell(report: Report) -> None:
+        from tqdm import tqdm  # not needed for the help
 
-    def report(self, report: Report) -> None:
-        if self._kind == "json":
+        if kind == "json":
             print(json.dumps({"case": report.case, "status": report.status, "message": report.message}), flush=True)
-            return
-        self._clear()
-        print(f"{report.case}: {report.status}, {report.message}", flush=True)
-        self._draw()
+        else:
+            tqdm.write(f"{report.case}: {report.status}, {report.message}")
 
-    def progress(self, progress: Progress) -> None:
-        if self._kind == "json":
-            line = {"stage": progress.stage, "fraction": round(progress.fraction, 4), "remaining_s": progress.remaining}
-            print(json.dumps(line), flush=True)
-        elif self._kind == "bar":
-            filled = round(30 * progress.fraction)
-            left = "" if progress.remaining is None else f"{progress.remaining:.0f} s left"
-            self._clear()
-            self._bar = f"[{'#' * filled}{'.' * (30 - filled)}] {progress.fraction:4.0%}  {progress.stage:<8}{left}"
-            self._draw()
-            if progress.fraction == 1:
-                print(file=sys.stderr)
-                self._bar = ""
-
-    def _clear(self) -> None:
-        if self._bar:
-            print("\r" + " " * len(self._bar) + "\r", end="", file=sys.stderr, flush=True)
-
-    def _draw(self) -> None:
-        if self._bar:
-            print(self._bar, end="", file=sys.stderr, flush=True)
+    return tell

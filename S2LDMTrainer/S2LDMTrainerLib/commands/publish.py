@@ -11,7 +11,7 @@ HELP = "upload a trained model with its card to the Hugging Face Hub"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Declare the options of the command."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder; nothing in it is changed")
     parser.add_argument("repo_id", metavar="REPO_ID", help="owner/name on the Hub; made if there is none")
     parser.add_argument("--scores", type=Path, metavar="JSON", help="what 's2ldm-train evaluate --json' wrote")

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from S2LDMLib.commands.console import add_progress
+
 HELP = "train an autoencoder and a denoiser on prepared data"
 
 
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hold-out", action="append", default=[], metavar="PATIENT", help="validate on this patient")
     parser.add_argument("--autoencoder", type=Path, metavar="MODEL", help="take over this model's autoencoder")
     parser.add_argument("--attribution", default="", metavar="TEXT", help="whose data it is, and its licence")
-    parser.add_argument("--progress", default="bar", choices=["bar", "json", "none"])
+    add_progress(parser)
 
 
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:

@@ -63,7 +63,8 @@ class SyncreticStep(nn.Module):
         if recipe.similarity_weight and recipe.syncretic:
             # A latent voxel counts only where all voxels below it are valid.
             inside = -F.max_pool3d(-valid, ae.stride)
-            losses["similarity"] = adaptive_similarity_loss(*z.chunk(2), recipe.gamma, inside)
+            z_n, z_c = z.chunk(2)
+            losses["similarity"] = adaptive_similarity_loss(z_n, z_c, recipe.gamma, inside)
         raw = (z * ae.latent_std + ae.latent_mean).detach()
         return SyncreticOutput(losses, reals, y, raw)
 

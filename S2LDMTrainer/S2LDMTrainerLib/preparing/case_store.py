@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from S2LDMLib.dicom.reading.files import files_below
 from S2LDMLib.errors import InputError
 
 from ..data import MANIFEST, VERSION
@@ -52,15 +53,12 @@ class Built:
 
 def fingerprint(source: Source, options: Mapping[str, Any]) -> str:
     """Changes with everything that the prepared case depends on: files (path, size, time), options, version."""
-    files = {role: [_stamp(file) for file in _files_below(path)] for role, path in sorted(source.files.items())}
+    files = {
+        role: [_stamp(file) for file in (files_below(path) if path.is_dir() else [path])]
+        for role, path in sorted(source.files.items())
+    }
     content = [VERSION, source.case, source.kind, source.seed, sorted(source.label_names.items()), files, dict(options)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _files_below(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(Path(root) / name for root, _, names in os.walk(path) for name in names)
 
 
 def _stamp(file: Path) -> tuple[str, int, int]:

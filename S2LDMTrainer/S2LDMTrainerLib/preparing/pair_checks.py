@@ -95,7 +95,9 @@ def _check_identities(source: Source) -> bool:
 
 
 def _check_distinct(images: Mapping[str, sitk.Image]) -> None:
-    digests = {role: hashlib.sha256(sitk.GetArrayViewFromImage(image)).hexdigest() for role, image in images.items()}
+    digests = {
+        role: hashlib.sha256(sitk.GetArrayViewFromImage(image).data).hexdigest() for role, image in images.items()
+    }
     for one, other in combinations(images, 2):
         if digests[one] == digests[other]:
             raise InputError(f"{one} and {other} are the same scan. Give each phase its own.")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from S2LDMLib.errors import InputError, S2LDMError
-from S2LDMLib.progress import OnProgress, Progress
+from S2LDMLib.progress import OnProgress, Progress, remaining_s
 
 from ..data import MANIFEST
 from .builders import BuildOptions, build_case
@@ -220,9 +220,7 @@ class _RunProgress:
     def add(self, stage: str, seconds: float) -> None:
         self._done += seconds
         fraction = min(1.0, self._done / self._total)
-        elapsed = time.monotonic() - self._start
-        remaining = elapsed / fraction * (1 - fraction) if fraction > 0.02 else None
-        self._on_progress(Progress(stage, fraction, remaining))
+        self._on_progress(Progress(stage, fraction, remaining_s(time.monotonic() - self._start, fraction)))
 
 
 def _build_cost(source: Source) -> float:

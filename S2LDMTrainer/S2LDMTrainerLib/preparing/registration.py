@@ -217,11 +217,11 @@ def _quality(
     """
     inside = _common(body, unmoved[1], moved[1])
     lengths, jacobian = _displacements(_shrink(fixed, FIELD_MM), _shrink(body * moved[1], FIELD_MM), transform)
-    information = [_mutual_information(fixed, image, inside) for image, _ in (unmoved, moved)]
-    correlation = [_border_correlation(fixed, image, inside) for image, _ in (unmoved, moved)]
     return Quality(
-        *information,
-        *correlation,
+        _mutual_information(fixed, unmoved[0], inside),
+        _mutual_information(fixed, moved[0], inside),
+        _border_correlation(fixed, unmoved[0], inside),
+        _border_correlation(fixed, moved[0], inside),
         float(np.median(lengths)),
         float(np.percentile(lengths, 95)),
         float((jacobian <= 0).mean()),
@@ -240,8 +240,8 @@ def _displacements(grid: sitk.Image, inside: sitk.Image, transform: sitk.Transfo
 
 def _mutual_information(first: sitk.Image, second: sitk.Image, inside: np.ndarray) -> float:
     low, high = TISSUE_WINDOW_HU
-    values = [np.clip(sitk.GetArrayViewFromImage(image)[inside], low, high) for image in (first, second)]
-    joint = np.histogram2d(*values, bins=40)[0] / inside.sum()
+    one, other = (np.clip(sitk.GetArrayViewFromImage(image)[inside], low, high) for image in (first, second))
+    joint = np.histogram2d(one, other, bins=40)[0] / inside.sum()
     expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     seen = joint > 0
     return float((joint[seen] * np.log(joint[seen] / expected[seen])).sum())

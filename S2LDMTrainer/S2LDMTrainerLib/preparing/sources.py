@@ -100,8 +100,11 @@ def find_pairs(data: Path, phases: Sequence[str], patient: re.Pattern[str] | Non
         raise InputError(f"{data} holds no cases. It must hold {LAYOUT}.")
     names = read_label_names(data)
     sources, skipped = [], []
+    by_place: dict[Path, str] = {}
     for folder in folders:
         try:
+            if (same := by_place.setdefault(folder.resolve(), folder.name)) != folder.name:
+                raise InputError(f"it is a link to the case {same}. Remove one of them.")
             files = {role: entry for role in ROLES if (entry := _only_entry(folder, role))}
             source = _pair(folder.name, files, phases, f"{data.resolve().name}/{folder.name}", names, patient)
             sources.append(source)
@@ -230,7 +233,8 @@ def _rows(file: Path) -> list[dict[str, Any]]:
         raise InputError(f"{file} is no CSV or JSON file ({error}). Correct it.") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{file} is not a list of objects. Give one object a case: {', '.join(COLUMNS)}.")
-    return rows
+    # Spreadsheets save rows of nothing but commas; a name of blanks is none.
+    return [row for row in rows if any(str(value).strip() for value in row.values() if value)]
 
 
 def _pair(
@@ -266,6 +270,8 @@ def _only_entry(folder: Path, role: str) -> Path | None:
     entries = _entries(folder, role)
     if len(entries) > 1:
         raise InputError(f"{role} is there {len(entries)} times ({', '.join(e.name for e in entries)}). Keep one.")
+    if entries and not entries[0].exists():
+        raise InputError(f"{role}: {entries[0]} is a link to what is not there. Mend the link or remove it.")
     return entries[0] if entries else None
 
 
@@ -276,11 +282,12 @@ def _entries(folder: Path, role: str) -> list[Path]:
 
 def _visible(folder: Path) -> Iterator[Path]:
     for entry in folder.iterdir():
-        if not entry.name.startswith(".") and (entry.is_dir() or _stem(entry) != entry.name):
+        is_lost = not entry.exists()  # a link to nothing, which must not count as no scan at all
+        if not entry.name.startswith(".") and (entry.is_dir() or is_lost or _stem(entry) != entry.name):
             yield entry
 
 
 def _stem(path: Path) -> str:
     """The name without the ending of a volume file; the whole name of anything else."""
     suffix = next((each for each in INPUT_SUFFIXES if path.name.lower().endswith(each)), None)
-    return path.name[: -len(suffix)] if suffix and path.is_file() else path.name
+    return path.name[: -len(suffix)] if suffix and not path.is_dir() else path.name

@@ -1,10 +1,11 @@
-"""The scores of a model card: read from what ``s2ldm-train evaluate`` wrote, shown as tables and as a model-index."""
+"""The scores of a model card: read from what ``s2ldm-train evaluate`` wrote, for its tables and its model-index."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,78 +13,66 @@ from typing import Any
 from huggingface_hub import EvalResult
 from S2LDMLib.errors import InputError
 
-VERSION = 1
-MODEL = "model"
+from ..scoring.catalogue import METHODS, METRICS, MODEL
 
-# Metric: what the tables call it, and its identifier among the Hub's metrics.
-METRICS = {
-    "body_psnr": ("PSNR, body (dB)", "psnr"),
-    "body_ssim": ("SSIM, body", "ssim"),
-    "body_nmae": ("NMAE, body", "nmae"),
-    "body_nmse": ("NMSE, body", "nmse"),
-    "body_mae_hu": ("MAE, body (HU)", "mae"),
-    "soft_core_psnr": ("PSNR, soft tissue core (dB)", "psnr"),
-    "enhancement_mae_hu": ("enhancement error, MAE (HU)", "mae"),
-    "unchanged_mae_hu": ("change where none belongs, MAE (HU)", "mae"),
-}
-# Method: what its column shows. Others follow under their own names.
-METHODS = {
-    MODEL: "the published model",
-    "identity": "the NCCT itself, taken for the CECT",
-    "autoencoder_only": "D(E(NCCT)): the autoencoder without the diffusion model",
-    "ceiling": "D(E(CECT)): what the autoencoder could reach at best; it has seen the answer",
-    "pixel_unet": "a U-Net that regresses voxels",
-}
+VERSION = 1  # of the JSON that is read
+ON_CARD = {name: metric.card for name, metric in METRICS.items() if metric.card}
 
 
 @dataclass(frozen=True)
-class Figure:
-    """Mean and standard deviation over ``count`` cases; ``spread`` is None where one case has none."""
+class MeanSd:
+    """Mean and standard deviation of a metric over ``count`` cases; ``sd`` is None for a single case."""
 
     mean: float
-    spread: float | None
+    sd: float | None
     count: int
 
     def __str__(self) -> str:
         digits = 1 if abs(self.mean) >= 100 else 2 if abs(self.mean) >= 2 else 3
-        spread = "" if self.spread is None else f" ± {self.spread:.{digits}f}"
-        return f"{self.mean:.{digits}f}{spread} (n = {self.count})"
+        sd = "" if self.sd is None else f" ± {self.sd:.{digits}f}"
+        return f"{self.mean:.{digits}f}{sd} (n = {self.count})"
+
+
+Methods = dict[str, dict[str, MeanSd]]  # by method and metric
 
 
 @dataclass(frozen=True)
-class Scores:
-    """An evaluation.
+class EvaluationSummary:
+    """What a model card tells of an evaluation.
 
-    data: name of the data's folder, without where it lies.
-    phases: phase, method, metric, figure.
-    patients: whom the cases are of; None where the file does not say.
-    trained_on: cases among them that lie in the training split.
-    note: what the one who evaluated has to say.
+    Attributes:
+        data: name of the data's folder, without the path to it.
+        split: the cases that were scored: ``validation``, ``train`` or ``all``.
+        detail, steps: how the model was run.
+        phases: means and SDs by phase, method and metric.
+        patients: number of patients; None where the file does not say.
+        trained_on: number of scored cases that lie in the training split.
+        note: the remark of who evaluated.
     """
 
     data: str
     split: str
     detail: str
     steps: int
-    phases: dict[str, dict[str, dict[str, Figure]]]
+    phases: dict[str, Methods]
     patients: int | None = None
     trained_on: int = 0
     note: str | None = None
 
 
-def read_scores(file: Path, revision: str, phases: tuple[str, ...]) -> Scores:
+def read_scores(file: Path, revision: str, phases: tuple[str, ...]) -> EvaluationSummary:
     """Read an evaluation of the very weights that are to be published.
 
     Args:
         file: the JSON file that ``s2ldm-train evaluate --json`` wrote.
         revision: ``weights_digest`` of the model.
-        phases: of the model.
+        phases: the phases that the model has.
 
     Raises:
         InputError: the file cannot be read, is of another format, or scores other weights or other phases.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"The scores {file} do not exist. Write them with 's2ldm-train evaluate --json'.") from None
     except (OSError, ValueError) as error:
@@ -92,7 +81,7 @@ def read_scores(file: Path, revision: str, phases: tuple[str, ...]) -> Scores:
         raise InputError(f"{file} holds no scores of version {VERSION}. Run this version's 's2ldm-train evaluate'.")
     try:
         scored = content["model"]
-        scores = Scores(
+        scores = EvaluationSummary(
             data=Path(str(content["data"]).replace("\\", "/")).name,
             split=str(content["split"]),
             detail=str(scored["detail"]),
@@ -117,27 +106,31 @@ def read_scores(file: Path, revision: str, phases: tuple[str, ...]) -> Scores:
     return scores
 
 
-def metric_names(scores: Scores) -> list[str]:
-    """The metrics of a card: the main ones in the order of ``METRICS``, then the others as they come.
+def shown_methods(methods: Iterable[str]) -> list[str]:
+    """Return methods in the order of a card: the model, its baselines, then the others as they come."""
+    every = dict.fromkeys(methods)
+    return [name for name in METHODS if name in every] + [name for name in every if name not in METHODS]
 
-    Discs and the cores of organs are left to the evaluation's own report.
+
+def score_rows(methods: Methods, main: bool) -> list[list[str]]:
+    """Return the rows of a table: the title of a metric, then its figures, one for each of the ``shown_methods``.
+
+    Args:
+        main: for the main metrics of a card; otherwise for the others, without discs and the cores of organs, which
+            are left to the evaluation's own report.
     """
-    summaries = [figures for methods in scores.phases.values() for figures in methods.values()]
-    every = dict.fromkeys(metric for figures in summaries for metric in figures)
-    others = [metric for metric in every if metric not in METRICS and not re.search(r"^roi/|/core_", metric)]
-    return [metric for metric in METRICS if metric in every] + others
+    every = dict.fromkeys(name for found in methods.values() for name in found)
+    others = [name for name in every if name not in ON_CARD and not re.search(r"^roi/|/core_", name)]
+    return [
+        [_title(name), *(str(methods[method].get(name, "")) for method in shown_methods(methods))]
+        for name in ([name for name in ON_CARD if name in every] if main else others)
+    ]
 
 
-def method_names(scores: Scores) -> list[str]:
-    """All methods of an evaluation: the model, its baselines, then the others as they come."""
-    every = dict.fromkeys(method for methods in scores.phases.values() for method in methods)
-    return [method for method in METHODS if method in every] + [method for method in every if method not in METHODS]
+def eval_results(scores: EvaluationSummary) -> list[EvalResult]:
+    """Return the model's own main scores for the ``model-index`` of the front matter, finite ones only.
 
-
-def eval_results(scores: Scores) -> list[EvalResult]:
-    """The model's own main scores for the ``model-index`` of the front matter, finite ones only.
-
-    None at all where cases were there to train on: the Hub would show them without saying so.
+    There are none where the model may have been trained on cases: the Hub would show them without saying so.
     """
     if scores.trained_on:
         return []
@@ -149,64 +142,37 @@ def eval_results(scores: Scores) -> list[EvalResult]:
             dataset_name=scores.data,
             dataset_config=phase,
             dataset_split=scores.split,
-            metric_type=METRICS[metric][1],
-            metric_name=METRICS[metric][0],
-            metric_value=round(methods[MODEL][metric].mean, 4),
+            metric_type=identifier,
+            metric_name=title,
+            metric_value=round(methods[MODEL][name].mean, 4),
         )
         for phase, methods in scores.phases.items()
-        for metric in METRICS
-        if metric in methods[MODEL] and math.isfinite(methods[MODEL][metric].mean)
+        for name, (title, identifier) in ON_CARD.items()
+        if name in methods[MODEL] and math.isfinite(methods[MODEL][name].mean)
     ]
 
 
-def score_tables(scores: Scores) -> str:
-    """Markdown: one table a phase, metrics down, methods across; the lesser metrics folded away below it."""
-    shown = metric_names(scores)
-    main = [metric for metric in shown if metric in METRICS]
-    others = [metric for metric in shown if metric not in METRICS]
-    parts = []
-    for phase, methods in scores.phases.items():
-        parts.append(f"### {phase.capitalize()} phase\n\n{_table(methods, main)}")
-        if others:
-            parts.append(f"<details><summary>More figures</summary>\n\n{_table(methods, others)}\n\n</details>")
-    legend = [f"- `{method}`: {METHODS[method]}" for method in method_names(scores) if method in METHODS]
-    return "\n\n".join([*parts, "\n".join(legend)])
-
-
-def _table(methods: dict[str, dict[str, Figure]], metrics: list[str]) -> str:
-    columns = [method for method in METHODS if method in methods]
-    columns += [method for method in methods if method not in METHODS]
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for metric in metrics:
-        cells = [str(methods[method].get(metric, "")) for method in columns]
-        if any(cells):
-            lines.append(f"| {_title(metric)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _title(metric: str) -> str:
-    """E.g. ``liver, mae (HU)`` of ``organ/liver/mae_hu``."""
-    if metric in METRICS:
-        return METRICS[metric][0]
-    words = metric.removeprefix("organ/").replace("/", ", ").replace("_", " ")
+def _title(name: str) -> str:
+    """Return the title of a metric, e.g. ``liver, mae (HU)`` of ``organ/liver/mae_hu``."""
+    if name in ON_CARD:
+        return ON_CARD[name][0]
+    words = name.removeprefix("organ/").replace("/", ", ").replace("_", " ")
     return f"{words.removesuffix(' hu')} (HU)" if words.endswith(" hu") else words
 
 
-def _read_summary(summary: dict[str, Any]) -> dict[str, dict[str, Figure]]:
-    """Figures without a mean (no case had that organ, say) are left out."""
+def _read_summary(summary: dict[str, Any]) -> Methods:
+    """Read one phase; what has no mean, because no case had that organ, say, is left out."""
     return {
         method: {
-            metric: Figure(
-                float(figure["mean"]), None if figure["sd"] is None else float(figure["sd"]), int(figure["n"])
-            )
-            for metric, figure in metrics.items()
-            if figure["mean"] is not None
+            metric: MeanSd(float(found["mean"]), None if found["sd"] is None else float(found["sd"]), int(found["n"]))
+            for metric, found in metrics.items()
+            if found["mean"] is not None
         }
         for method, metrics in summary.items()
     }
 
 
-def _check_phases(scores: Scores, phases: tuple[str, ...], file: Path) -> None:
+def _check_phases(scores: EvaluationSummary, phases: tuple[str, ...], file: Path) -> None:
     unknown = sorted(set(scores.phases) - set(phases))
     if unknown:
         raise InputError(

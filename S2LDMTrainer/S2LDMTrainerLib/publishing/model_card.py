@@ -9,57 +9,38 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from huggingface_hub import ModelCard, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from S2LDMLib.about import __version__
 from S2LDMLib.errors import InputError
 
-from .card_scores import Scores, eval_results, score_tables
+from ..scoring.catalogue import METHODS
+from .card_scores import EvaluationSummary, eval_results, score_rows, shown_methods
 
 if TYPE_CHECKING:
     from S2LDMLib.pipeline import S2LDMPipeline
 
 LICENCE = "apache-2.0"
+TEMPLATE = "model_card.md.jinja"
 
 _MARK = re.compile(r"(?P<card>.*)<!-- Written by s2ldm-train publish: (?P<hash>[0-9a-f]{16}) -->\s*", re.DOTALL)
 _TAGS = ("medical", "ct", "computed-tomography", "contrast-enhancement", "latent-diffusion", "3d-slicer")
-_LIMITS = """\
-- **It paints what usually enhances.** A non-contrast CT does not hold what contrast agent would show. A tumour, a clot,
-  a bleeding, a narrowed vessel or a missing perfusion may be absent from the synthetic image, and one that is not there
-  may appear.
-- Tumours and small vessels, hepatic arteries above all, seldom enhance as they would; small vessels are blurred.
-- Bright or dark blotches occur in the dome of the liver and in the spleen, and beside oral contrast. The aorta and the
-  spleen may be too bright or too dark by tens of HU. HU of the synthetic image are not measurements.
-- Contrast that is already there (oral, Lipiodol, an earlier injection), metal, motion, children, pregnancy, scanners
-  and body regions that the training data lack: the result is undefined, and nothing in the image says so.
-- Scores are means over few cases. Body PSNR says little about enhancement, as most of its error comes from organ
-  borders that registration leaves apart: look at the soft tissue core and at the HU of organs too."""
-_CITATION = """\
-The method follows S2LDM ([arXiv 2406.13977](https://arxiv.org/abs/2406.13977)), whose authors released neither code nor
-weights: these weights are not theirs. Please cite their paper and the sources of the training data.
-
-```bibtex
-@misc{lin2024s2ldm,
-  title         = {Similarity-aware Syncretic Latent Diffusion Model for Medical Image Translation with
-                   Representation Learning},
-  author        = {Lin, Tingyi and Lyu, Pengju and Zhang, Jie and Wang, Yuqing and Wang, Cheng and Zhu, Jianjun},
-  year          = {2024},
-  eprint        = {2406.13977},
-  archivePrefix = {arXiv}
-}
-```"""
 
 
 @dataclass(frozen=True)
 class CardFacts:
     """What only the publisher knows.
 
-    licence: an identifier of the Hub, as in its list of licences; None for Apache-2.0 or what a card says already.
-    datasets: repositories on the Hub that the model was trained on.
-    attribution: sources of the training data with their licences, one a line.
-    recipe: how it was trained, by field.
+    Attributes:
+        repo_id: the repository that the card is for, "owner/name".
+        licence: an identifier of the Hub's list of licences; None for Apache-2.0 or what a card says already.
+        datasets: repositories on the Hub that the model was trained on.
+        attribution: sources of the training data with their licences, one a line.
+        recipe: how the model was trained, by field.
+        scores: the evaluation of these weights, if there is one.
     """
 
     repo_id: str
@@ -67,11 +48,11 @@ class CardFacts:
     datasets: tuple[str, ...] = ()
     attribution: tuple[str, ...] = ()
     recipe: dict[str, str] | None = None
-    scores: Scores | None = None
+    scores: EvaluationSummary | None = None
 
 
 def front_matter(pipeline: S2LDMPipeline, facts: CardFacts) -> ModelCardData:
-    """The metadata of a card: what the Hub lists, filters and ranks by."""
+    """Return the metadata of a card, which the Hub lists, filters and ranks by."""
     results = eval_results(facts.scores) if facts.scores else []
     return ModelCardData(
         license=facts.licence or LICENCE,
@@ -92,24 +73,23 @@ def write_card(pipeline: S2LDMPipeline, facts: CardFacts) -> str:
         pipeline: the model that is published.
         facts: what the publisher says about it.
     """
-    text = "\n\n".join(
-        [
-            f"# {pipeline.config.name}",
-            _introduction(pipeline),
-            f"## How to use it\n\n{_usage(pipeline, facts.repo_id)}",
-            f"## Training data\n\n{_training_data(pipeline, facts)}",
-            f"## Training\n\n{_training(pipeline, facts.recipe)}",
-            f"## Scores\n\n{_scores(facts.scores)}",
-            f"## Limits and known failures\n\n{_LIMITS}",
-            f"## Citation\n\n{_CITATION}",
-        ]
-    )
-    card = f"---\n{front_matter(pipeline, facts).to_yaml()}\n---\n\n{text}\n\n"
+    scored = [method for methods in facts.scores.phases.values() for method in methods] if facts.scores else []
+    text = _environment().get_template(TEMPLATE).render(
+        name=pipeline.config.name,
+        phases=pipeline.config.phases,
+        latent=bool(pipeline.autoencoder.config.channels),
+        facts=facts,
+        sources=_sources(pipeline, facts),
+        training=_training(pipeline, facts.recipe),
+        scores=facts.scores,
+        legend=[(method, METHODS[method].card) for method in shown_methods(scored) if method in METHODS],
+    )  # fmt: skip
+    card = f"---\n{front_matter(pipeline, facts).to_yaml()}\n---\n\n{text}"
     return f"{card}<!-- Written by s2ldm-train publish: {_hash(card)} -->\n"
 
 
 def is_generated(card: str) -> bool:
-    """Whether a card is one of :func:`write_card` that nobody has changed since."""
+    """Tell whether a card is one of :func:`write_card` that nobody has changed since."""
     mark = _MARK.fullmatch(card.replace("\r\n", "\n"))
     return mark is not None and _hash(mark["card"]) == mark["hash"]
 
@@ -124,6 +104,7 @@ def complete_card(card: str, data: ModelCardData, facts: CardFacts, where: str) 
     Args:
         card: the card as it is.
         data: what :func:`front_matter` gives for the model.
+        facts: what the publisher says.
         where: name of the card in errors.
 
     Returns:
@@ -135,7 +116,7 @@ def complete_card(card: str, data: ModelCardData, facts: CardFacts, where: str) 
     has_front_matter = re.match(r"\s*---\s*\n", card) is not None
     try:
         kept = ModelCard(card if has_front_matter else f"---\n\n---\n{card}")
-    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except Exception as error:  # whatever the client's YAML parser and its checks of the fields raise
         reason = " ".join(str(error).split())
         raise InputError(f"The front matter of {where} cannot be read ({reason}). Correct or remove it.") from None
     before = kept.data.to_dict()
@@ -158,60 +139,32 @@ def _hash(card: str) -> str:
     return hashlib.sha256(card.encode()).hexdigest()[:16]
 
 
-def _introduction(pipeline: S2LDMPipeline) -> str:
-    phases = " and ".join(pipeline.config.phases)
-    means = "a latent\ndiffusion model in the latent space of an autoencoder that NCCT and CECT share"
-    if not pipeline.autoencoder.config.channels:
-        means = "a network\nthat works on the voxels themselves; it is a baseline for latent diffusion models"
-    return f"""\
-**Synthetic images for research. Not a medical device, not for diagnosis, not for treatment planning.**
-
-Makes a synthetic contrast-enhanced CT (CECT) in the {phases} phase from a non-contrast CT (NCCT), with {means}.
-
-- **Intended use**: research on image synthesis, registration and segmentation across phases, augmentation of training
-  data, teaching.
-- **Out of scope**: any decision about a patient; finding, excluding or measuring a lesion; replacing an injection of
-  contrast agent; dose calculation; handing the images on without saying that they are synthetic."""
+def _environment() -> Environment:
+    environment = Environment(  # Markdown, so nothing is escaped
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["one_line"] = lambda text: " ".join(text.split())
+    environment.globals.update(shown_methods=shown_methods, score_rows=score_rows)
+    return environment
 
 
-def _usage(pipeline: S2LDMPipeline, repo_id: str) -> str:
-    phase = pipeline.config.phases[0]
-    return f"""\
-On the command line, where S2LDM is installed:
-
-```console
-s2ldm translate ncct.nii.gz {phase}.nii.gz --phase {phase} --model {repo_id}
-```
-
-In Python:
-
-```python
-import SimpleITK as sitk
-from S2LDMLib import S2LDMPipeline
-
-pipeline = S2LDMPipeline.from_pretrained("{repo_id}")
-synthetic = pipeline(sitk.ReadImage("ncct.nii.gz"), "{phase}")
-sitk.WriteImage(synthetic, "{phase}.nii.gz")
-```
-
-Phases: {", ".join(f"`{name}`" for name in pipeline.config.phases)}. Input: a volume in HU, any orientation and spacing;
-output: int16 HU on the same grid. `{repo_id}@COMMIT` pins the weights."""
-
-
-def _training_data(pipeline: S2LDMPipeline, facts: CardFacts) -> str:
+def _sources(pipeline: S2LDMPipeline, facts: CardFacts) -> list[str]:
+    """Return what the model was trained on, as far as the model folder or the publisher says so."""
     recorded = pipeline.config.provenance.get("data")
-    lines = [f"- {line}" for line in (*([recorded] if recorded else []), *facts.attribution)]
-    lines += [f"- [{name}](https://huggingface.co/datasets/{name})" for name in facts.datasets]
-    return "\n".join(" ".join(line.split()) for line in lines) or "Not stated by who published these weights."
+    hosted = (f"[{name}](https://huggingface.co/datasets/{name})" for name in facts.datasets)
+    return [*([recorded] if recorded else []), *facts.attribution, *hosted]
 
 
-def _training(pipeline: S2LDMPipeline, recipe: dict[str, str] | None) -> str:
+def _training(pipeline: S2LDMPipeline, recipe: dict[str, str] | None) -> dict[str, str]:
+    """Return what the model is and how it was trained, by field."""
     preprocess, codes = pipeline.config.preprocess, pipeline.autoencoder.config.num_embeddings
     low, high = (preprocess.level + sign * preprocess.window / 2 for sign in (-1, 1))
     stride = " x ".join(str(step) for step in reversed(pipeline.autoencoder.stride))
     spacing = " x ".join(f"{step:g}" for step in preprocess.spacing or ())
     weights = sum(p.numel() for part in (pipeline.autoencoder, pipeline.denoiser) for p in part.parameters())
-    rows = {
+    return {
+        **({"preset": f"`{recipe['preset']}`"} if recipe and "preset" in recipe else {}),
         "denoiser": f"{pipeline.denoiser.config.kind}, {pipeline.scheduler.config.prediction} prediction, "
         f"{pipeline.scheduler.config.steps} sampling step(s) by default",
         "autoencoder": f"stride {stride} (x, y, z), {f'{codes} codes' if codes else 'no codebook'}",
@@ -221,34 +174,3 @@ def _training(pipeline: S2LDMPipeline, recipe: dict[str, str] | None) -> str:
         "published with": f"S2LDM {__version__}",
         **{key: value for key, value in pipeline.config.provenance.items() if key != "data"},
     }
-    if not recipe:
-        return _rows(rows)
-    if "preset" in recipe:
-        rows = {"preset": f"`{recipe['preset']}`", **rows}
-    return f"{_rows(rows)}\n\n<details><summary>The whole recipe</summary>\n\n{_rows(recipe)}\n\n</details>"
-
-
-def _rows(rows: dict[str, str]) -> str:
-    cells = [(key, " ".join(value.split()).replace("|", "\\|")) for key, value in rows.items()]
-    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in cells)])
-
-
-def _scores(scores: Scores | None) -> str:
-    if scores is None:
-        return "These weights were not scored when they were published."
-    patients = f" of {scores.patients} patient(s)" if scores.patients else ""
-    remarks = [scores.note] if scores.note else []
-    if scores.trained_on:
-        remarks.append(
-            f"**{scores.trained_on} of these cases were there to train on: such scores do not tell how the model does "
-            "on other patients.**"
-        )
-    return "\n\n".join(
-        [
-            f"Measured by `s2ldm-train evaluate` on the cases{patients} of `{scores.data}` (split: {scores.split}), "
-            f"detail `{scores.detail}`, {scores.steps} sampling step(s), against the registered real CECT: mean ± "
-            "standard deviation over n cases. PSNR, SSIM, NMAE and NMSE at window 400, level 0.",
-            *remarks,
-            score_tables(scores),
-        ]
-    )

@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from S2LDMLib.errors import InputError
+from S2LDMLib.model.hub import HUB_PREFIX
 from S2LDMLib.model.layout import README_FILE, REQUIRED_FILES
 from S2LDMLib.model.upload import check_upload, find_repository, push_to_hub
 
@@ -29,11 +30,12 @@ _MACHINE_PATH = re.compile(r"(?:^|[\s'\"=:(])(?:~?/[\w.-]+/|[A-Za-z]:\\)")  # ab
 class PublishRequest:
     """What the user asks for; see :class:`~S2LDMTrainerLib.publishing.model_card.CardFacts` for the fields of the card.
 
-    folder: the model folder.
-    scores: file that ``s2ldm-train evaluate --json`` wrote.
-    private: visibility of a new repository.
-    message: of the commit; None for one that names the model.
-    replace_card: write the card anew even where somebody wrote or changed it.
+    Attributes:
+        folder: the model folder.
+        scores: the file that ``s2ldm-train evaluate --json`` wrote.
+        private: whether a new repository is private.
+        message: the commit's message; None for one that names the model.
+        replace_card: whether the card is written anew even where somebody wrote or changed it.
     """
 
     folder: Path
@@ -51,10 +53,12 @@ class PublishRequest:
 class Draft:
     """A checked model with its card, ready to be uploaded.
 
-    own_text: the card's text is the user's, from the model folder.
-    message: of the commit.
-    size: of the model's files, bytes.
-    notes: what the user should know about the card.
+    Attributes:
+        card: the whole card.
+        own_text: whether its text is the user's, from the model folder.
+        message: the commit's message.
+        size: the size of the model's files, bytes.
+        notes: what the user should know about the card.
     """
 
     card: str
@@ -78,6 +82,7 @@ def draft(request: PublishRequest) -> Draft:
     from S2LDMLib.pipeline import S2LDMPipeline  # and torch, which takes seconds: what is wrong above is told at once
 
     pipeline = S2LDMPipeline.from_pretrained(request.folder, device="cpu")
+    assert pipeline.source is not None  # as of every pipeline that was loaded
     revision, phases = pipeline.source.revision, pipeline.config.phases
     facts = CardFacts(
         repo_id=request.repo_id,
@@ -136,7 +141,7 @@ def upload(request: PublishRequest, made: Draft) -> str:
     lines = [
         f"{'Updated' if present else 'Made'} {request.repo_id} ({'private' if private else 'public'}): "
         f"{constants.ENDPOINT}/{request.repo_id}/tree/{commit}",
-        f"Use it with: s2ldm translate INPUT OUTPUT --phase PHASE --model {request.repo_id}@{commit}",
+        f"Use it with: s2ldm translate INPUT OUTPUT --phase PHASE --model {HUB_PREFIX}{request.repo_id}@{commit}",
     ]
     if private and not request.private:
         lines.insert(1, "It was private and stays so. Make it public in its settings on the Hub.")
@@ -189,7 +194,7 @@ def _missing(provenance: dict[str, str], facts: CardFacts) -> list[str]:
 
 
 def _own_card(folder: Path) -> str | None:
-    """The README of the model folder if somebody wrote or changed it."""
+    """Return the README of the model folder if somebody wrote or changed it."""
     file = folder / README_FILE
     if not file.is_file():
         return None
@@ -201,13 +206,12 @@ def _own_card(folder: Path) -> str | None:
 
 
 def _read_recipe(folder: Path) -> tuple[Path | None, dict[str, str] | None]:
-    """The recipe beside a trained model, flat, without empty fields and without paths of this machine."""
-    candidates = (folder / "training.json", folder.resolve().parent / "recipe.json")
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if file is None:
+    """Return the recipe beside a trained model, flat, without empty fields and without paths of this machine."""
+    file = folder.resolve().parent / "recipe.json"
+    if not file.is_file():
         return None, None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"The recipe {file} cannot be read ({error}). Correct it or move it away.") from None
     if not isinstance(content, dict):

@@ -1,1 +1,1 @@
-"""How good a model is: scores, baselines, and the report."""
+"""How good a model is: scores, baselines, and the report. Imports the translate library and ``data``."""

@@ -36,7 +36,7 @@ class _Ceiling(Translation):
 
 
 def autoencoder_only(pipeline: S2LDMPipeline, ncct: sitk.Image, report: ProgressReporter) -> sitk.Image:
-    """The translation that the autoencoder makes without a denoiser, D(Q(z_n)), whatever the model's detail.
+    """Make the translation of the autoencoder without a denoiser, D(Q(z_n)), whatever the model's detail.
 
     A decoder that makes a CECT of any latent (the paper's) translates; one that gives back what was encoded
     (``residual_decode``) only reconstructs the NCCT.
@@ -49,12 +49,12 @@ def ceiling(
     pipeline: S2LDMPipeline, ncct: sitk.Image, cect: sitk.Image, valid: np.ndarray, detail: str,
     report: ProgressReporter,
 ) -> sitk.Image:  # fmt: skip
-    """What the model would give if its denoiser were perfect: the CECT itself, through encoder and decoder.
+    """Make what a perfect denoiser would give: the CECT itself, through encoder and decoder.
 
     Args:
-        ncct, cect: registered, on one grid, HU.
-        valid: voxels (Z, Y, X) that the CECT covers; elsewhere the NCCT stands in for it.
-        detail: as the model is scored with: ``native`` gives NCCT + D(z_c) - D(z_n), ``model`` D(Q(z_c)).
+        ncct, cect: registered images on one grid, HU.
+        valid: the voxels (Z, Y, X) that the CECT covers; elsewhere the NCCT stands in for it.
+        detail: that of the scored model: ``native`` gives NCCT + D(z_c) - D(z_n), ``model`` gives D(Q(z_c)).
     """
     filled = sitk.GetImageFromArray(np.where(valid, sitk.GetArrayViewFromImage(cect), sitk.GetArrayViewFromImage(ncct)))
     filled.CopyInformation(ncct)
@@ -64,7 +64,7 @@ def ceiling(
 
 
 def _parts(pipeline: S2LDMPipeline, report: ProgressReporter) -> tuple[Any, ...]:
-    """What a translation is made of. Tiles of bounded memory: they are exact, so they change no result."""
+    """Return what a translation is made of, with tiles of bounded memory, which are exact and so change no result."""
     device = choose_device(pipeline.device)
     plan = Plan(device, choose_dtype(pipeline.dtype, device), CPU_TILE_BYTES)
     return pipeline.config, pipeline.autoencoder, pipeline.denoiser, pipeline.scheduler, plan, report

@@ -1,4 +1,4 @@
-"""Evaluation: cases and phases times methods, each scored against the registered CECT; mean and SD over cases.
+"""Evaluation: every method is scored on every case and phase against the registered CECT; mean and SD over cases.
 
 The model runs through :class:`~S2LDMLib.pipeline.S2LDMPipeline`, so that what is scored is what ships.
 """
@@ -19,22 +19,20 @@ from S2LDMLib.progress import ProgressReporter
 
 from ..data import Case
 from .baselines import autoencoder_only, ceiling
+from .catalogue import MODEL, Statistics, Summary
 from .regions import Regions, find_regions
 from .rois import Roi, roi_mask
 from .scores import bias, mae, mean_over, means_by_label, nmae, nmse, psnr, ssim_map
 
-MODEL = "model"
-BASELINES = ("identity", "autoencoder_only", "ceiling")
-
-Scores = dict[str, float | None]
+MetricValues = dict[str, float | None]  # of one synthetic CECT, by metric; None where a score is undefined
 ShouldCancel = Callable[[], bool]
 Method = Callable[[Case, str], sitk.Image]  # case and phase to a CECT on the NCCT's grid, HU
-OnCase = Callable[[Case, str, dict[str, sitk.Image], dict[str, Scores]], None]
+OnCase = Callable[[Case, str, dict[str, sitk.Image], dict[str, MetricValues]], None]
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model to score and how it is run; None is the model's own choice."""
+    """A model to score, and how it is run; None stands for the model's own choice."""
 
     pipeline: S2LDMPipeline
     steps: int | None = None
@@ -42,7 +40,7 @@ class Contestant:
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:
-        """What identifies it in a report: ``id``, ``revision``, ``detail``, ``steps``, ``seed``."""
+        """Return what identifies it in a report: ``id``, ``revision``, ``detail``, ``steps``, ``seed``."""
         entries = self.pipeline.provenance("", self.chosen_steps, self.seed, self.chosen_detail)
         return {
             "id": entries["S2LDM_model"],
@@ -69,12 +67,12 @@ class Contestant:
 
 @dataclass(frozen=True)
 class PhaseScores:
-    """Scores of one phase: case to method to metric to value; None where a score is undefined."""
+    """The scores of one phase, by case, method and metric."""
 
-    cases: dict[str, dict[str, Scores]] = field(default_factory=dict)
+    cases: dict[str, dict[str, MetricValues]] = field(default_factory=dict)
 
-    def summary(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
-        """Method to metric to ``mean``, ``sd`` (of the sample; None for one case) and ``n``, over the cases."""
+    def summary(self) -> Summary:
+        """Return mean, SD and n over the cases; the SD is that of the sample, and None for one case."""
         methods = next(iter(self.cases.values()), {})
         return {
             method: {
@@ -88,7 +86,7 @@ class PhaseScores:
 def methods_of(
     model: Contestant, compared: Mapping[str, Contestant], baselines: bool, should_cancel: ShouldCancel
 ) -> dict[str, Method]:
-    """The methods by name: ``model``, those compared with it, then the baselines; baselines are the model's own."""
+    """Return the methods by name: the model, those compared with it, then the model's own baselines."""
 
     def running(contestant: Contestant) -> Method:
         return lambda case, phase: contestant.translate(case, phase, should_cancel)
@@ -114,13 +112,17 @@ def evaluate(
     """Score every method on every case and phase.
 
     Args:
-        cases: prepared cases; in a phase, those that have it count.
-        rois: case name to its discs.
+        cases: prepared cases; only those that have a phase are scored in it.
+        methods: what makes a synthetic CECT, by name.
+        rois: discs by the name of their case.
         on_case: called after each case and phase with what each method made, and its scores.
+
+    Returns:
+        The scores by phase.
 
     Raises:
         InputError: a method refuses a case; the message names it.
-        Cancelled: ``should_cancel`` said so.
+        Cancelled: ``should_cancel`` returned True.
     """
     results = {phase: PhaseScores() for phase in phases}
     for phase in phases:
@@ -128,7 +130,7 @@ def evaluate(
             regions = find_regions(case, phase)
             discs = {roi.name: roi_mask(roi, case) & regions.volume for roi in rois.get(case.name, ())}
             made: dict[str, sitk.Image] = {}
-            scores: dict[str, Scores] = {}
+            scores: dict[str, MetricValues] = {}
             for name, method in methods.items():
                 if should_cancel():
                     raise Cancelled("Cancelled; nothing was written.")
@@ -144,17 +146,18 @@ def evaluate(
 
 def score(
     made: NDArray[Any], case: Case, phase: str, regions: Regions, discs: Mapping[str, NDArray[np.bool_]]
-) -> Scores:
-    """All scores of one synthetic CECT.
+) -> MetricValues:
+    """Compute all scores of one synthetic CECT.
 
     Args:
-        made: HU (Z, Y, X).
-        discs: name to mask of the ROIs.
+        made: the synthetic CECT, HU (Z, Y, X).
+        discs: masks (Z, Y, X) of the ROIs, by name.
 
     Returns:
         ``<region>_psnr, _ssim, _nmae, _nmse`` for body and volume; ``soft_core_psnr``; ``body_mae_hu, _bias_hu``;
-        ``enhancement_mae_hu, _bias_hu``: of (synthetic - NCCT) against (real - NCCT), where the real scan enhances;
-        ``unchanged_mae_hu, _bias_hu``: of the synthetic image against the NCCT, where nothing may change;
+        ``enhancement_mae_hu, _bias_hu``, which compare (synthetic - NCCT) with (real - NCCT) where the real scan
+        enhances; ``unchanged_mae_hu, _bias_hu``, which compare the synthetic image with the NCCT where nothing may
+        change;
         ``organ/<name>/...`` and ``roi/<name>/...``. See :mod:`S2LDMTrainerLib.scoring.scores` and ``regions`` for each.
     """
     real, ncct = case.volume(phase), case.volume("ncct")
@@ -182,7 +185,7 @@ def score(
 def _organ_scores(
     made: NDArray[Any], real: NDArray[Any], regions: Regions, names: Mapping[int, str]
 ) -> dict[str, float]:
-    """MAE and bias per organ, over all of it and over its core, whose real mean is given too."""
+    """Compute MAE and bias of each organ, over all of it and over its core, and the real mean of the core."""
     if regions.labels is None or regions.label_cores is None:
         return {}
     error = made.astype(np.float32) - real
@@ -201,7 +204,7 @@ def _organ_scores(
     }
 
 
-def _mean_and_sd(values: Sequence[float | None]) -> dict[str, float | int | None]:
+def _mean_and_sd(values: Sequence[float | None]) -> Statistics:
     known = [value for value in values if value is not None]
     return {
         "mean": float(np.mean(known)) if known else None,

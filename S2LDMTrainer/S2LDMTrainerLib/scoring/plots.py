@@ -11,28 +11,22 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .evaluation import BASELINES, MODEL, PhaseScores, Scores
+from .catalogue import BASELINES, METRICS, MODEL
+from .evaluation import MetricValues, PhaseScores
 from .scores import LOW_HU
 
-PANELS = {
-    "body_psnr": "body PSNR, dB",
-    "body_ssim": "body SSIM",
-    "soft_core_psnr": "soft-core PSNR, dB",
-    "enhancement_mae_hu": "enhancement error, HU",
-    "unchanged_mae_hu": "change where none belongs, HU",
-}
 MODEL_COLOUR, BASELINE_COLOUR, CASE_COLOUR = "#c2410c", "#6b7280", "#cbd5e1"
 AGREEMENT_SD = 1.96  # 95 % of normally distributed differences; Bland and Altman, Lancet 1986;327:307-10
 
 
 def plot_scores(phase: PhaseScores) -> bytes:
-    """A panel a score: a dot a case, the cases joined over the methods, the mean as a bar."""
+    """Draw one panel for each metric: a dot for each case, lines that join a case's methods, a bar for the mean."""
     methods = list(next(iter(phase.cases.values())))
-    figure = Figure(figsize=(3.0 * len(PANELS), 3.6), layout="constrained")
-    for axes, (metric, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
-        values = np.array(
-            [[_number(scores[method].get(metric)) for method in methods] for scores in phase.cases.values()]
-        )
+    plotted = {name: metric.heading for name, metric in METRICS.items() if metric.plotted}
+    figure = Figure(figsize=(3.0 * len(plotted), 3.6), layout="constrained")
+    for axes, (name, heading) in zip(figure.subplots(1, len(plotted)), plotted.items(), strict=True):
+        rows = [[scores[method].get(name) for method in methods] for scores in phase.cases.values()]
+        values = np.array(rows, float)  # None becomes NaN
         for case in values:
             axes.plot(case, color=CASE_COLOUR, linewidth=1, zorder=1)
         for place, method in enumerate(methods):
@@ -41,7 +35,7 @@ def plot_scores(phase: PhaseScores) -> bytes:
             axes.scatter([place] * len(column), column, color=colour, s=18, zorder=2)
             if len(column):
                 axes.plot([place - 0.3, place + 0.3], [column.mean()] * 2, color=colour, linewidth=3, zorder=2)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(heading, fontsize=10)
         axes.set_xticks(range(len(methods)), [method.replace("_", "\n") for method in methods], fontsize=8)
         axes.set_xlim(-0.6, len(methods) - 0.4)
         _plain(axes)
@@ -49,9 +43,12 @@ def plot_scores(phase: PhaseScores) -> bytes:
 
 
 def plot_hu(phase: PhaseScores) -> bytes | None:
-    """Real against synthetic HU of discs and organ cores, and their differences as Bland and Altman draw them.
+    """Draw real against synthetic HU of discs and organ cores, and their differences as Bland and Altman do.
 
-    None where there are neither discs nor labels. Gas and lung, below -200 HU, would only stretch the axes.
+    Gas and lung, below -200 HU, are left out, since they would only stretch the axes.
+
+    Returns:
+        The PNG, or None where there are neither discs nor labels.
     """
     points = [point for scores in phase.cases.values() for point in _hu_points(scores[MODEL]) if point[1] > LOW_HU]
     if not points:
@@ -81,8 +78,8 @@ def plot_hu(phase: PhaseScores) -> bytes | None:
     return _png(figure)
 
 
-def _hu_points(scores: Scores) -> Iterator[tuple[str, float, float]]:
-    """(name, real HU, synthetic HU) of discs, then of organ cores."""
+def _hu_points(scores: MetricValues) -> Iterator[tuple[str, float, float]]:
+    """Yield name, real HU and synthetic HU of each disc and each organ core."""
     for key, real in scores.items():
         kind, _, rest = key.partition("/")
         name, _, figure = rest.rpartition("/")
@@ -95,14 +92,14 @@ def _hu_points(scores: Scores) -> Iterator[tuple[str, float, float]]:
 
 
 def _scatter_by_name(axes: Axes, names: list[str], x: np.ndarray, y: np.ndarray) -> None:
-    """Discs and organs of one name in one colour; names beyond the colours share the last one."""
-    distinct, palette = sorted(set(names)), colormaps["tab20"].colors
-    last = len(palette) - 1
+    """Draw discs and organs of one name in one colour; names beyond the colours share the last one."""
+    distinct, palette = sorted(set(names)), colormaps["tab20"]
+    last = palette.N - 1
     for place, name in enumerate(distinct):
         here = np.array([each == name for each in names])
         kind, _, label = name.partition("/")
         axes.scatter(
-            x[here], y[here], color=palette[min(place, last)], s=26, marker="o" if kind == "roi" else "s",
+            x[here], y[here], color=palette(min(place, last)), s=26, marker="o" if kind == "roi" else "s",
             label=label if place < last else ("others" if place == last else None),
         )  # fmt: skip
 
@@ -112,10 +109,6 @@ def _plain(axes: Axes) -> None:
     axes.tick_params(labelsize=8)
     axes.grid(axis="y", color="#eef2f7")
     axes.set_axisbelow(True)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 def _png(figure: Figure) -> bytes:

@@ -1,4 +1,4 @@
-"""Where a case is scored: masks on the NCCT's grid, all of them within the voxels that both scans measured."""
+"""The regions in which a case is scored: masks on the NCCT's grid, within the voxels that both scans measured."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Regions:
     """Masks (Z, Y, X) of one case and phase.
 
     Attributes:
-        volume: voxels that both scans measured; each of the others is a part of it.
+        volume: the voxels that both scans measured; each of the other regions is a part of it.
         body: the patient without the table (:func:`S2LDMLib.volume.body.body_mask` of the NCCT).
         soft_core: 0 < smoothed NCCT < 110 HU, less 2 pixels in the plane: soft tissue away from fat, gas and bone,
             whose interfaces are where breathing and not the model decides.
@@ -41,7 +41,7 @@ class Regions:
             15 HU. Bone and muscle are those of the labels where a case has some; else bone is above 150 HU, and of
             the soft tissue it is whatever the contrast medium left alone. Fat is always -140 to -50 HU.
         labels: organ labels, 0 where not measured; None without labels.
-        label_cores: the same, less 2 pixels in the plane.
+        label_cores: the organ labels, less 2 pixels in the plane; None without labels.
     """
 
     volume: Mask
@@ -54,7 +54,7 @@ class Regions:
 
 
 def find_regions(case: Case, phase: str) -> Regions:
-    """The regions of a case and phase; smoothing is Gaussian, sigma 2 mm in the plane."""
+    """Find the regions of a case and phase; smoothing is Gaussian, sigma 2 mm in the plane."""
     ncct = case.image("ncct")
     smooth = _smooth(ncct)
     change = _smooth(sitk.Cast(case.image(phase), sitk.sitkFloat32) - sitk.Cast(ncct, sitk.sitkFloat32))
@@ -92,7 +92,7 @@ def _core(mask: Mask) -> Mask:
 
 
 def _label_cores(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Labels where all voxels within the radius have the same one; all labels in one pass."""
+    """Keep labels where all voxels within the radius have the same one; all labels are done in one pass."""
     image = sitk.GetImageFromArray(np.asarray(labels))
     radius = [CORE_PIXELS, CORE_PIXELS, 0]
     low, high = (sitk.GetArrayFromImage(f(image, radius)) for f in (sitk.GrayscaleErode, sitk.GrayscaleDilate))

@@ -20,7 +20,7 @@ from ..data import Case
 
 @dataclass(frozen=True)
 class Roi:
-    """A disc in the axial slice nearest to its centre (LPS, mm)."""
+    """A disc in the axial slice nearest to its centre; centre (LPS) and radius in mm."""
 
     name: str
     centre: tuple[float, float, float]
@@ -28,13 +28,13 @@ class Roi:
 
 
 def read_rois(file: Path) -> dict[str, list[Roi]]:
-    """The discs of every case; the second disc of a name is called ``<name>_2``, and so on.
+    """Read the discs of every case; the second disc of a name is called ``<name>_2``, and so on.
 
     Raises:
         InputError: the file cannot be read or is of another form.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"The ROI file {file} cannot be read ({error}). Give a JSON file of discs.") from None
     try:
@@ -62,7 +62,7 @@ def _roi(name: str, disc: dict[str, Any]) -> Roi:
 
 
 def roi_mask(roi: Roi, case: Case) -> NDArray[np.bool_]:
-    """Voxels (Z, Y, X) of the nearest slice whose centres lie in the disc.
+    """Return the mask (Z, Y, X) of those voxels of the nearest slice whose centres lie in the disc.
 
     Raises:
         InputError: the disc's centre lies outside of the volume.

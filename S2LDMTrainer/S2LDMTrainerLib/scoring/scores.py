@@ -24,27 +24,28 @@ Mask = NDArray[np.bool_]
 
 
 def windowed(hu: Volume) -> NDArray[np.float32]:
-    """HU at W400/L0: 0 at and below -200 HU, 400 at and above 200 HU."""
+    """Map HU to W400/L0: 0 at and below -200 HU, 400 at and above 200 HU."""
     return np.clip(np.asarray(hu, np.float32) - LOW_HU, 0, RANGE_HU)
 
 
 def psnr(made: Volume, real: Volume, mask: Mask) -> float:
     """Peak signal-to-noise ratio at W400/L0 over the mask, dB: ``20 log10(400) - 10 log10(mean((made - real)^2))``.
 
-    Infinite for equal images. MONAI's PSNRMetric.
+    It is infinite for equal images, and computed by MONAI's PSNRMetric.
     """
     if not mask.any():
         return math.nan
     pair = [torch.from_numpy(windowed(image[mask]).astype(np.float64))[None] for image in (made, real)]
-    return float(PSNRMetric(max_val=RANGE_HU, reduction="none")(*pair))
+    return float(torch.as_tensor(PSNRMetric(max_val=RANGE_HU, reduction="none")(*pair)))
 
 
 def ssim_map(made: Volume, real: Volume) -> NDArray[np.float32]:
     """Structural similarity at W400/L0 of every voxel, slice by slice, same shape (Z, Y, X) as the images.
 
-    Axial slices on their own, because slices are three times as far apart as pixels: 11 x 11 Gaussian window of
-    sigma 1.5 pixels, k1 = 0.01, k2 = 0.03, data range 400 HU. NaN in a frame of 5 pixels, where the window would
-    leave the slice. MONAI's compute_ssim_and_cs; in single precision, right to about 5e-4 where both are constant.
+    Axial slices are taken one by one, because they are three times as far apart as pixels. The Gaussian window is
+    11 x 11 with a sigma of 1.5 pixels; k1 = 0.01, k2 = 0.03, and the data range is 400 HU. A frame of 5 pixels, where
+    the window would leave the slice, is NaN. MONAI's compute_ssim_and_cs works in single precision, which is right to
+    about 5e-4 where both images are constant.
 
     Source: Wang et al., IEEE TIP 2004;13:600-12.
     """
@@ -54,16 +55,17 @@ def ssim_map(made: Volume, real: Volume) -> NDArray[np.float32]:
     inner = slice(SSIM_BORDER, -SSIM_BORDER)
     for start in range(0, len(made), SSIM_PLANES):
         part = slice(start, start + SSIM_PLANES)
-        pair = [torch.from_numpy(windowed(image[part]) / RANGE_HU)[:, None] for image in (made, real)]
+        synthetic, true = (torch.from_numpy(windowed(image[part]) / RANGE_HU)[:, None] for image in (made, real))
         values, _ = compute_ssim_and_cs(
-            *pair, spatial_dims=2, kernel_size=(SSIM_KERNEL,) * 2, kernel_sigma=(SSIM_SIGMA,) * 2, data_range=1.0
-        )
+            synthetic, true, spatial_dims=2, kernel_size=(SSIM_KERNEL,) * 2, kernel_sigma=(SSIM_SIGMA,) * 2,
+            data_range=1.0,
+        )  # fmt: skip
         similarity[part, inner, inner] = values[:, 0].numpy()
     return similarity
 
 
 def mean_over(values: Volume, mask: Mask) -> float:
-    """Mean over those voxels of the mask that have a value."""
+    """Average over those voxels of the mask that have a value."""
     inside = values[mask]
     return _mean(inside[np.isfinite(inside)])
 
@@ -99,7 +101,7 @@ def bias(made: Volume, real: Volume, mask: Mask) -> float:
 
 
 def means_by_label(values: Volume, labels: NDArray[np.integer]) -> dict[int, float]:
-    """Mean of the values over the voxels of each label, all labels in one pass; 0 is no label."""
+    """Average the values over the voxels of each label, all labels in one pass; 0 is no label."""
     inside = labels > 0
     counts = np.bincount(labels[inside])
     totals = np.bincount(labels[inside], weights=values[inside])

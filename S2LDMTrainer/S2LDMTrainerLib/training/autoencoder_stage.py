@@ -98,13 +98,13 @@ class AutoencoderStage:
             optimizer.param_groups[0]["lr"] = learning_rate(step, self.schedule)
         u = step / self.schedule.steps
         quantised = self.learner is not None and bool(self.learner.started)
-        adversarial = self.discriminator is not None and u >= self.own.adversarial_from
+        judge = self.discriminator if u >= self.own.adversarial_from else None
         passes = [self._images(slabs) for slabs in self.machine.passes(next(self.batches))]
         outputs: list[SyncreticOutput] = []
-        losses = [partial(self._loss, images, quantised, adversarial, outputs) for images in passes]
+        losses = [partial(self._loss, images, quantised, judge, outputs) for images in passes]
         self.machine.optimizer_step(self.wrapped, self.optimizer, losses, self.schedule.clip)
         values = _mean([output.losses for output in outputs])
-        if adversarial:
+        if judge is not None:
             losses = [partial(self._discriminator_loss, output) for output in outputs]
             self.machine.optimizer_step(self.wrapped_d, self.optimizer_d, losses, self.schedule.clip)
         self._update_statistics([output.raw for output in outputs], step)
@@ -114,12 +114,12 @@ class AutoencoderStage:
         return {"l1_hu": values.pop("l1") * self.hu_per_unit, **values}
 
     def _loss(
-        self, images: tuple[Tensor, ...], quantised: bool, adversarial: bool, outputs: list[SyncreticOutput]
+        self, images: tuple[Tensor, ...], quantised: bool, judge: nn.Module | None, outputs: list[SyncreticOutput]
     ) -> Tensor:
         with self.machine.accelerator.autocast():
             output = self.wrapped(*images, quantised)
-            if adversarial:
-                output.losses["adversarial"] = self.adversary.generator(self.discriminator, output.fakes)
+            if judge is not None:
+                output.losses["adversarial"] = self.adversary.generator(judge, output.fakes)
         loss = self.step_network.weighted(output.losses)
         kept = {name: value.detach() for name, value in output.losses.items()}
         outputs.append(SyncreticOutput(kept, output.reals, output.fakes.detach(), output.raw))
@@ -142,12 +142,13 @@ class AutoencoderStage:
         self.model.latent_mean.lerp_(mean, weight)
         self.model.latent_std.lerp_((square - mean.square()).clamp_min(1e-6).sqrt(), weight)
         # From the step before the first quantised one, so that codes are drawn from latents before they are used.
-        if self.learner is not None and (step + 1) / self.schedule.steps >= self.own.quantise_from:
+        codebook, begun = self.model.codebook, (step + 1) / self.schedule.steps >= self.own.quantise_from
+        if self.learner is not None and codebook is not None and begun:
             slots = self.machine.slots(self.schedule.batch)
             sides = 2 if self.own.syncretic else 1
             per_sample = torch.cat([part.unflatten(0, (sides, -1)).movedim(0, 1) for part in raw])
             vectors = per_sample.float().movedim(2, -1).flatten(1, -2)
-            self.learner.update(self.model.codebook, vectors, slots, step, self.machine.accelerator)
+            self.learner.update(codebook, vectors, slots, step, self.machine.accelerator)
 
     def _over_processes(self, value: Tensor) -> Tensor:
         return self.machine.accelerator.reduce(value, "mean")
@@ -169,7 +170,7 @@ class AutoencoderStage:
                     errors.append({f"{side}_l1_hu": (y - target).abs().mean()})
                     raws.append(z * self.average.latent_std + self.average.latent_mean)
         scores = {name: value * self.hu_per_unit for name, value in _mean(errors).items()}
-        if quantised:
+        if quantised and self.average.codebook is not None:
             scores |= codebook_usage(self.average.codebook, torch.cat(raws))
         return {"score": scores["cect_l1_hu"], **scores}
 

@@ -24,5 +24,5 @@ def update_average(average: nn.Module, model: nn.Module, step: int, decay: float
     weight = 1 - min(decay, (step + 1) / (step + 10))
     for kept, new in zip(average.parameters(), model.parameters(), strict=True):
         kept.lerp_(new, weight)
-    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(new)
+    for held, current in zip(average.buffers(), model.buffers(), strict=True):
+        held.copy_(current)

@@ -85,8 +85,8 @@ def last_checkpoint(stage_folder: Path) -> Checkpoint | None:
 
 def best_checkpoint(stage_folder: Path) -> Checkpoint | None:
     """The one with the lowest validation score; None where nothing was validated."""
-    scored = [checkpoint for checkpoint in list_checkpoints(stage_folder) if checkpoint.score is not None]
-    return min(scored, key=lambda checkpoint: checkpoint.score, default=None)
+    scored = [(one.score, one) for one in list_checkpoints(stage_folder) if one.score is not None]
+    return min(scored, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def load_checkpoint(
@@ -143,8 +143,8 @@ def _flat_optimizers(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[st
 def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = tensor
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, entries in state.items():
         shape = parameters[index].shape

@@ -15,7 +15,7 @@ import torch
 from S2LDMLib.errors import InputError
 from S2LDMLib.inference.scheduler import LatentScheduler
 from S2LDMLib.networks.autoencoder import SyncreticAutoencoder
-from S2LDMLib.networks.denoisers import build_denoiser
+from S2LDMLib.networks.build import build_denoiser
 from S2LDMLib.networks.planar import channels_last
 from torch import Tensor, nn
 
@@ -102,8 +102,6 @@ class DiffusionStage:
             error = self.objective.error(self.wrapped, ncct, cect, mask, phase, t, noise)
         core = slice(self.context, ncct.shape[2] - self.context)
         identity = ((ncct - cect)[:, :, core] * weight).square().mean()
-        if self.own.mask_loss and mask is not None:
-            weight = weight * mask[:, :, core]
         error = error * weight
         loss = error.square().mean() + self.own.l1_weight * error.abs().mean()
         values.append({"loss": loss.detach(), "mse": error.detach().square().mean(), "identity": identity})

@@ -6,12 +6,12 @@ Only the main process has a journal that writes.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from S2LDMLib.commands.console import Bar
 
 from .run_folder import RunFolder
 
@@ -25,6 +25,7 @@ class Journal:
     def __init__(self, run: RunFolder, kind: str, writes: bool) -> None:
         self.run, self.kind, self.writes = run, kind if writes else "none", writes
         self._stage, self._steps, self._first = "", 0, 0
+        self._bar: Bar | None = None
 
     def open(self) -> None:
         """Begin to write into the run's folder."""
@@ -57,17 +58,20 @@ class Journal:
         if self.kind == "json":
             print(json.dumps({**entry, "values": values}), flush=True)
         elif self.kind == "bar":
-            self._bar(step, remaining, values)
+            self._show(step, remaining, values)
 
-    def _bar(self, step: int, remaining: float, values: dict[str, float]) -> None:
-        filled = round(20 * step / self._steps)
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    def _show(self, step: int, remaining: float, values: dict[str, float]) -> None:
+        self._bar = self._bar or Bar(self._steps, f"{self._stage} ")
         minutes, seconds = divmod(round(remaining), 60)
-        bar = "#" * filled + "." * (20 - filled)
-        line = f"{self._stage} [{bar}] {step}/{self._steps}  {minutes}:{seconds:02d} left  {shown}"
-        terminal = sys.stderr.isatty()
-        end = "\n" if not terminal or step == self._steps else ""
-        print(f"\r{line:<110}" if terminal else line, end=end, file=sys.stderr, flush=True)
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self._bar.show(step, f"{step}/{self._steps}  {minutes}:{seconds:02d} left  {losses}")
+        if step == self._steps:
+            self._close_bar()
+
+    def _close_bar(self) -> None:
+        if self._bar:
+            self._bar.close()
+        self._bar = None
 
     def validation(self, step: int, scores: dict[str, float]) -> None:
         """Note scores of the validation cases."""
@@ -88,6 +92,7 @@ class Journal:
 
     def end(self, event: str, message: str) -> None:
         """Note how the run ended: done, failed or cancelled."""
+        self._close_bar()
         if self.writes:
             self.run.log(event=event, message=message)
             self._board.close()
@@ -96,4 +101,4 @@ class Journal:
         if self.kind == "json":
             print(json.dumps({"message": line}), flush=True)
         elif self.kind == "bar":
-            print(line, file=sys.stderr, flush=True)
+            Bar.write(line)

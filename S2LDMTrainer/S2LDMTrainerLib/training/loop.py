@@ -22,7 +22,10 @@ class Stage(Protocol):
     name: str
     schedule: Schedule
     networks: Mapping[str, nn.Module]  # unwrapped; everything that a checkpoint holds
-    optimizers: Mapping[str, torch.optim.Optimizer]
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """What trains the networks, by name; a checkpoint holds their states too."""
 
     def begin(self, step: int) -> None:
         """Get ready to train from this step on."""
@@ -61,6 +64,7 @@ def run_stage(
             raise
         loop.save_what_is_done()
         raise failure from error
+    machine.wait()  # before the main process has saved and pruned, the others must not look for the best
     if stage.schedule.keep == "best" and (best := best_checkpoint(run.stage(stage.name))):
         load_checkpoint(best, stage.networks)
 

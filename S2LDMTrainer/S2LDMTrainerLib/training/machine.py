@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import gather_object
+from accelerate.utils import GradientAccumulationPlugin, gather_object
 from S2LDMLib.errors import InputError, S2LDMError
 from S2LDMLib.inference.devices import choose_dtype
 from torch import Tensor, nn
@@ -26,6 +27,9 @@ LOWER = (
     "in a new folder."
 )
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+OF_THE_LAUNCHER = ("ACCELERATE_USE_CPU",)
 
 
 class TrainingError(S2LDMError):
@@ -58,7 +62,12 @@ class Machine:
             raise InputError("fp16 needs a GPU. Use --set precision=bf16 or fp32.")
         # Buffers are kept equal by reductions; a broadcast before each pass would only cost time.
         handler = DistributedDataParallelKwargs(broadcast_buffers=False)
-        self.accelerator = Accelerator(cpu=cpu, mixed_precision=PRECISIONS[precision], kwargs_handlers=[handler])
+        _check_environment()
+        with _own_settings():
+            self.accelerator = Accelerator(
+                cpu=cpu, mixed_precision=PRECISIONS[precision], kwargs_handlers=[handler],
+                gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # a batch is divided in passes()
+            )  # fmt: skip
         self.precision, self.accumulate, self.half_done = precision, accumulate, False
         self.skipped = self.skipped_in_a_row = 0
 
@@ -140,12 +149,37 @@ class Machine:
         *means, asked = self.accelerator.reduce(packed, "mean").tolist()
         return dict(zip(values, means, strict=True)), asked > 0
 
+    def wait(self) -> None:
+        """Wait until all processes are here. A collective call."""
+        self.accelerator.wait_for_everyone()
+
     def _float64_device(self) -> torch.device:
         return torch.device("cpu") if self.device.type == "mps" else self.device
 
     def gather(self, items: list[Any]) -> list[Any]:
         """What all processes hold, on every one of them."""
         return gather_object(items) if self.processes > 1 else items
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Hide what the environment says to accelerate: recipe, data and seed alone decide what a run gives."""
+    hidden = {k: v for k, v in os.environ.items() if k.startswith("ACCELERATE_") and k not in OF_THE_LAUNCHER}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _check_environment() -> None:
+    """Refuse variables that speak of several processes where nothing has started them."""
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1 and "MASTER_ADDR" not in os.environ:
+        raise InputError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']} in the environment, and MASTER_ADDR is not there. Unset "
+            "WORLD_SIZE, or start the training with 'accelerate launch' or 'torchrun'."
+        )
 
 
 def explain_failure(error: BaseException, where: str) -> TrainingError | None:

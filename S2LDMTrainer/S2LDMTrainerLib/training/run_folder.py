@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -131,7 +132,7 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:
 def _try_lock(file: Any) -> bool:
     """An advisory lock that ends with the process, however that ends."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             file.seek(LOCKED_BYTE)

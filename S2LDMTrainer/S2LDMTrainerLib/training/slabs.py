@@ -69,7 +69,7 @@ class SlabDataset(Dataset[Slab]):
         self.phases, self.cut, self.augmentation, self.single = tuple(phases), cut, augmentation, single
         self.seed = seed
         for case in self.cases:
-            _check_size(case, cut, recipe.pad)
+            _check_size(case, cut)
 
     def __getitem__(self, number: int) -> Slab:
         rng = np.random.default_rng((*self.seed, number))
@@ -125,20 +125,20 @@ def _fit(part: np.ndarray, plane: tuple[int, int], start: tuple[int, int], fill:
     return np.pad(part, [(0, 0), *width], constant_values=fill)
 
 
-def _check_size(case: Case, cut: Cut, pad: bool) -> None:
-    z, y, x = case.shape
-    if z < cut.needed or (not pad and (y < cut.plane[0] or x < cut.plane[1])):
+def _check_size(case: Case, cut: Cut) -> None:
+    if case.shape[0] < cut.needed:
         raise InputError(
-            f"{case.name} has {z} x {y} x {x} voxels (z, y, x), less than the crop of {cut.needed} x {cut.plane[0]} x "
-            f"{cut.plane[1]}. Lower the crop with --set, leave the case out, or prepare at a finer --spacing."
+            f"{case.name} has {case.shape[0]} slices, less than the crop of {cut.needed}. Lower the crop with --set, "
+            "leave the case out, or prepare at a finer --spacing."
         )
 
 
 def check_spacing(case: Case, preprocess: PreprocessConfig) -> None:
     """Refuse a case that inference would resample: the model would be trained at another spacing than it works at."""
-    for own, wanted in zip(case.spacing, preprocess.spacing or case.spacing, strict=True):
+    works_at = preprocess.spacing or case.spacing
+    for own, wanted in zip(case.spacing, works_at, strict=True):
         if abs(own / wanted - 1) > preprocess.spacing_tolerance:
-            spacing = " ".join(f"{value:g}" for value in preprocess.spacing)
+            spacing = " ".join(f"{value:g}" for value in works_at)
             raise InputError(
                 f"{case.name} has voxels of {' x '.join(f'{value:.2f}' for value in case.spacing)} mm, and the model "
                 f"works at {spacing.replace(' ', ' x ')} mm. Prepare the data again with --spacing {spacing}."

@@ -7,6 +7,8 @@ one line on standard error.
 from __future__ import annotations
 
 import argparse
+import errno
+import getpass
 import json
 import os
 import signal
@@ -46,10 +48,14 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a console that cannot show a character still shows the rest
+    _name_user()
     args = parser.parse_args(argv)
     stop = StopOnSignal()
 
-    def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    def show_warning(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None,
+        line: str | None = None,
+    ) -> None:  # fmt: skip
         """Ours in one line; those of libraries are not for users."""
         if issubclass(category, S2LDMWarning):
             print(f"{parser.prog}: warning: {message}", file=sys.stderr)
@@ -70,10 +76,20 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         return code
 
 
+def _name_user() -> None:
+    """Give a user who has none a name: libraries ask for it when they are imported, as in a container."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        os.environ["LOGNAME"] = "s2ldm"
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """Message and exit code of whatever ended a command."""
     if isinstance(error, S2LDMError):
         return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full, and nothing was kept of what was not finished. Free some space and try again.", 1
     if isinstance(error, KeyboardInterrupt):
         return "Cancelled at once; what was not finished is not there.", Cancelled.exit_code
     return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
@@ -110,7 +126,9 @@ def shown_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
 
         @cache
         def bar() -> Bar:
-            return bars.enter_context(Bar(1.0))
+            made = Bar(1.0)
+            bars.callback(made.close)
+            return made
 
         def as_bar(progress: Progress) -> None:
             if progress.fraction > 0:  # before, the input may still be refused, in one line
@@ -133,10 +151,8 @@ class Bar:
             mininterval=0.1 if is_terminal else QUIET_INTERVAL_S, dynamic_ncols=is_terminal,
         )  # fmt: skip
 
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Leave the bar as it is, and go on in the next line."""
         self._bar.close()
 
     def show(self, done: float, words: str) -> None:
@@ -144,9 +160,12 @@ class Bar:
         self._bar.set_description_str(f"{self._name}{words}", refresh=False)
         self._bar.update(done - self._bar.n)
 
-    def write(self, line: str) -> None:
-        """A line on standard output, the bar below it."""
-        self._bar.write(line)
+    @staticmethod
+    def write(line: str) -> None:
+        """Write a line on standard error, above the bar."""
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
 
 
 def show_download(kind: str) -> Callable[[float, str], None]:
@@ -162,6 +181,6 @@ def show_download(kind: str) -> Callable[[float, str], None]:
         elif kind == "bar":
             bar().show(fraction, name)
             if fraction == 1:
-                bar().__exit__()
+                bar().close()
 
     return show

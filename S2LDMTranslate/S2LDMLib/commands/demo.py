@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     """Translate, and show the result beside its source."""
     from ..atomic import together
-    from ..reading import read_volume
+    from ..reading import read_ncct
     from ..volume.detached import files_of
     from ..volume.files import write_volume
     from ..volume.preview import compare_picture, write_picture
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     if args.input:
         outputs = {"--out": source, **{f"--out {phase}": path for phase, path in results.items()}}
         check_distinct(files_of(Path(args.input)), outputs)
-        image = read_volume(args.input)
+        image = read_ncct(args.input)
     else:
         from ..phantom.scan import make_phantom
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import warnings
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, S2LDMWarning
+from ..errors import InputError
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ..dicom.writing.options import ExportOptions
     from ..progress import OnProgress
 
-_OPTIONS = ("burn_in", "anonymize", "patient_name", "patient_id", "study_description")
+_WHOSE = ("patient_name", "patient_id", "study_description")
+_OPTIONS = ("burn_in", "anonymize", "anonymize_key", *_WHOSE)
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
@@ -28,21 +29,48 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--anonymize", action="store_true", help="remove what identifies the patient (PS3.15 Basic Profile)"
     )
+    group.add_argument(
+        "--anonymize-key", type=Path, metavar="FILE", help="of the pseudonyms, made where missing (default: your own)"
+    )
     group.add_argument("--patient-name", metavar="NAME", help="where the source is not DICOM, or of the pseudonym")
     group.add_argument("--patient-id", metavar="ID", help="likewise")
     group.add_argument("--study-description", metavar="TEXT", help="likewise")
+    group.add_argument("--patient", type=Path, metavar="FILE", help=(
+        "a JSON file with any of patient_name, patient_id and study_description, so that no name is in the command line"
+    ))  # fmt: skip
 
 
 def export_options(args: argparse.Namespace) -> ExportOptions:
-    """From the command line's options."""
+    """Take them from the command line, and from the file that ``--patient`` names.
+
+    Raises:
+        InputError: the file cannot be read, or says something else.
+    """
     from ..dicom.writing.options import ExportOptions
 
-    return ExportOptions(args.overwrite, **{name: getattr(args, name) for name in _OPTIONS})
+    given = {name: getattr(args, name) for name in _OPTIONS}
+    if args.patient:
+        given |= _patient_of(args.patient)
+    return ExportOptions(args.overwrite, **given)
+
+
+def _patient_of(file: Path) -> dict[str, str]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{file} cannot be read as JSON ({error}). Give an object with {', '.join(_WHOSE)}."
+        ) from error
+    if not isinstance(content, dict) or not all(
+        key in _WHOSE and isinstance(value, str) for key, value in content.items()
+    ):
+        raise InputError(f"{file} holds something else. Give an object with texts for {', '.join(_WHOSE)}.")
+    return content
 
 
 def given_export_option(args: argparse.Namespace) -> str:
     """The first option of DICOM output that is given, empty for none."""
-    return next((f"--{name.replace('_', '-')}" for name in _OPTIONS if getattr(args, name)), "")
+    return next((f"--{name.replace('_', '-')}" for name in (*_OPTIONS, "patient") if getattr(args, name)), "")
 
 
 @dataclass(frozen=True)
@@ -88,14 +116,14 @@ def open_dicom_output(args: argparse.Namespace) -> DicomOutput:
 
 
 def find_source(files: Path | Sequence[Path] | None, series_uid: str | None) -> DicomSeries | None:
-    """The source series of a result, None for no files; what had to be mended in it is told as warnings."""
+    """The source series of a result, None for no files; what there is to say of it is told as warnings."""
     from ..dicom.reading.series import find_series
+    from ..reading import warn_of
 
     if files is None:
         return None
     if isinstance(files, Path) and not files.exists():
         raise InputError(f"{files} does not exist. Check the path.")
     source = find_series(files, series_uid)
-    for warning in source.warnings:
-        warnings.warn(warning, S2LDMWarning, stacklevel=2)
+    warn_of(source)
     return source

@@ -15,15 +15,15 @@ HELP = "fetch a model from the Hub for later use"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Add the options of this command."""
     parser.add_argument("model", metavar="REPO_ID[@REVISION]", help="a model on the Hub")
     parser.add_argument("--dry-run", action="store_true", help="fetch nothing; print size and licence as JSON")
     add_progress(parser)
 
 
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
-    """Say what it costs, fetch it, and print what it is."""
-    from ..model.hub import resolve_model
+    """Say what the model costs, fetch it, and print what it is."""
+    from ..model.hub import HUB_PREFIX, resolve_model
     from ..model.info import describe_model
     from ..model.offer import look_up
 
@@ -37,9 +37,11 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
 
     def on_progress(fraction: float, name: str) -> None:
         if should_cancel():
-            raise Cancelled("Cancelled; what has arrived is kept, and the next download goes on from there.")
+            raise Cancelled(
+                "Cancelled; the files that have arrived are kept, and the next download fetches the others."
+            )
         shown(fraction, name)
 
-    source = resolve_model(args.model, on_progress=on_progress)
+    source = resolve_model(HUB_PREFIX + args.model.removeprefix(HUB_PREFIX), on_progress=on_progress)
     print(json.dumps(describe_model(source)), flush=True)
     return 0

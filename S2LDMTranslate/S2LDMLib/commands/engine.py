@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Which model runs, and on what."""
-    parser.add_argument("--model", default="bundled", metavar="bundled|FOLDER|REPO_ID[@REVISION]")
+    parser.add_argument("--model", default="bundled", metavar="bundled|FOLDER|hf://REPO_ID[@REVISION]")
     parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16", "float16"])

@@ -1,4 +1,4 @@
-"""``s2ldm info``: what a model is."""
+"""``s2ldm info``: say what a model is."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ HELP = "describe a model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    parser.add_argument("model", metavar="MODEL", help="bundled, a folder, or REPO_ID[@REVISION]")
+    """Add the options of this command."""
+    parser.add_argument("model", metavar="MODEL", help="bundled, a folder, or hf://REPO_ID[@REVISION]")
     parser.add_argument("--json", action="store_true", help="print the whole configuration as JSON, not the model card")
     parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")
 

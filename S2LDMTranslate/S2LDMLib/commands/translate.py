@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     """Check every output first, then read, translate and write."""
     from ..atomic import together
-    from ..reading import read_volume
+    from ..reading import read_ncct
     from ..volume.files import write_volume
     from ..volume.preview import compare_picture, write_picture
     from ..volume.region import Region
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
     dicom = open_dicom_output(args) if args.format == _DICOM else None
     _check_files(args)
     region = Region.of_bounds(args.region) if args.region else None
-    image = dicom.read() if dicom else read_volume(args.input, args.series)
+    image = dicom.read() if dicom else read_ncct(args.input, args.series)
     made = _translate(args, image, region, should_cancel)
     with together():
         for result, path in zip(made, (None if dicom else args.output, args.sd), strict=False):

@@ -13,7 +13,7 @@ A slice whose outline is cut off by the field of view is judged by the first two
 The limits were set on 24 real volumes of 9 patients: 979 slices of about 5 mm of abdomen with the base of the lungs.
 They show areas of 506 cm2 and more, lung up to 34 % but for three slices, bone up to 7 % of the shell, and 27 % or more
 of the bone in the middle third (6 % at the hips of the one pelvis among them). **No real scan of a head, neck, limb or
-whole chest was at hand**: those were made up from ellipsoids after common anatomy (``Testing/body_part_maker.py``), so
+whole chest was at hand**: those were made up from ellipsoids (``Testing/makers/body_part_maker.py``), so
 expect less elsewhere. Not told apart from an abdomen: the shoulders, most of the pelvis, a patient who lies on a side.
 """
 
@@ -47,28 +47,33 @@ _SIDE_BONE_CM2 = 5.0  # below it, there is no bone to speak of
 
 @dataclass(frozen=True)
 class BodyPart:
-    """What a scan shows: mm along the patient by name, slices without a body left out."""
+    """What a scan shows: for each part of the body by name its length in mm, without the slices that show no body."""
 
     lengths_mm: dict[str, float]
 
     @property
     def abdomen_mm(self) -> float:
+        """Length of what looks like an abdomen."""
         return self.lengths_mm.get(ABDOMEN, 0.0)
 
     @property
     def elsewhere_mm(self) -> float:
+        """Length of all that looks like another part of the body."""
         return self.scanned_mm - self.abdomen_mm
 
     @property
     def scanned_mm(self) -> float:
+        """Length of all slices that show a body."""
         return sum(self.lengths_mm.values())
 
     @property
     def abdomen_part(self) -> float:
+        """The abdomen's part of the scanned length, 0 to 1."""
         return self.abdomen_mm / self.scanned_mm if self.lengths_mm else 0.0
 
     @property
     def is_abdomen(self) -> bool:
+        """Whether the model can be trusted with most of what the scan shows."""
         return self.abdomen_part >= SMALLEST_PART and self.elsewhere_mm <= LARGEST_ELSEWHERE_MM
 
     def others(self) -> str:
@@ -87,6 +92,7 @@ class _Slice:
     is_cut: bool
 
     def cm2(self, cells: np.ndarray) -> float:
+        """Area of some cells, given as bool (y, x)."""
         return float(np.count_nonzero(cells)) * self.cell[0] * self.cell[1] / 100
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..volume.body import body_mask
+from ..volume.grid import lps_axes, to_lps
 
 CELL_MM = 1.5  # across the patient: averages noise away, a narrow aorta of 14 mm still has 9 cells
 LONG_CELL_MM = 5.0  # along the patient
@@ -17,7 +18,9 @@ LONG_CELL_MM = 5.0  # along the patient
 class CoarseScan:
     """A scan on coarse cells in LPS axis order; arrays are (z, y, x), z along the patient.
 
-    hu: float32. body: bool, the patient with lungs and gas filled in. spacing: x, y, z of a cell in mm.
+    hu: float32.
+    body: bool; the patient with lungs and gas filled in.
+    spacing: size of a cell in mm, in the order x, y, z.
     """
 
     hu: np.ndarray
@@ -26,7 +29,7 @@ class CoarseScan:
 
     @property
     def length_mm(self) -> float:
-        """Of the whole scan, along the patient."""
+        """Length of the whole scan along the patient, mm."""
         return len(self.hu) * self.spacing[2]
 
     def cut_mm(self) -> np.ndarray:
@@ -36,7 +39,7 @@ class CoarseScan:
 
 
 def coarse_scan(image: sitk.Image) -> CoarseScan:
-    """Average a scan.
+    """Average a scan to cells of about 1.5 x 1.5 x 5 mm.
 
     Args:
         image: 3D scalar volume in HU; any axis may run along the patient, the direction tells which.
@@ -45,13 +48,6 @@ def coarse_scan(image: sitk.Image) -> CoarseScan:
     factors = [1, 1, 1]
     for axis, cell in zip(lps_axes(image), cell_mm, strict=True):
         factors[axis] = max(1, min(round(cell / image.GetSpacing()[axis]), image.GetSize()[axis]))
-    coarse = sitk.DICOMOrient(sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32), "LPS")
+    coarse = to_lps(sitk.Cast(sitk.BinShrink(image, factors), sitk.sitkFloat32))
     body = sitk.GetArrayFromImage(body_mask(coarse)).astype(bool)
     return CoarseScan(sitk.GetArrayFromImage(coarse), body, coarse.GetSpacing())
-
-
-def lps_axes(image: sitk.Image) -> tuple[int, int, int]:
-    """Which of the image's axes run nearest to left-right, front-back and head-foot."""
-    letters = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
-    x, y, z = (next(axis for axis in range(3) if letters[axis] in pair) for pair in ("LR", "AP", "IS"))
-    return x, y, z

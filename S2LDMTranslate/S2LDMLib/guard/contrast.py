@@ -7,7 +7,7 @@ deep (colon), long (duodenum, disc, kidney, calcification, Lipiodol). Where an a
 is less dark: such a disc counts where it continues one with a dark surround.
 
 Measured on 23 real volumes of 8 patients: all 18 enhanced ones found, arterial and venous, and no alarm on the 5
-non-contrast ones, oral contrast and Lipiodol among them (``Testing/test_input_checks.py``). The limits below were
+non-contrast ones, oral contrast and Lipiodol among them (``Testing/guard/test_input_checks.py``). The limits below were
 chosen on the same volumes, so expect less elsewhere. The trunk only: head, neck and legs hold no vessel wide enough,
 and no warning is given there.
 
@@ -70,12 +70,13 @@ def enhanced_vessel_length(image: sitk.Image) -> float:
 
 
 def already_enhanced(image: sitk.Image) -> bool:
-    """Whether the volume holds an enhanced great vessel longer than ``ENHANCED_LENGTH_MM``."""
-    return enhanced_vessel_length(image) > ENHANCED_LENGTH_MM
+    """Whether the volume holds an enhanced great vessel longer than :func:`length_limit`."""
+    scan = coarse_scan(image)
+    return vessel_length(scan) > length_limit(scan)
 
 
 def _core(hu: np.ndarray) -> np.ndarray:
-    """uint8 (z, y, x), 1 where bright and homogeneous."""
+    """Where the scan is bright and homogeneous: uint8 (z, y, x), 1 there."""
     mean, variance = _moments(hu)
     return ((mean > _VESSEL_HU[0]) & (mean < _VESSEL_HU[1]) & (variance < _NOISE_HU**2)).astype(np.uint8)
 
@@ -92,7 +93,7 @@ def _box3(padded: np.ndarray) -> np.ndarray:
 
 
 def _depth(scan: CoarseScan) -> np.ndarray:
-    """float32 (z, y, x), 0 at the skin to 1 at the slice's deepest point."""
+    """How deep each cell lies in the body: float32 (z, y, x), 0 at the skin to 1 at the slice's deepest point."""
     quarter = sitk.GetImageFromArray(scan.body[:, ::4, ::4].astype(np.uint8))
     quarter.SetSpacing((4 * scan.spacing[0], 4 * scan.spacing[1], 1e6))  # slices do not see each other
     distance = sitk.SignedMaurerDistanceMap(quarter, insideIsPositive=True, squaredDistance=False, useImageSpacing=True)

@@ -13,9 +13,10 @@ _UNITS = {"mm": "mm", "hu": "HU"}
 class Score:
     """One measured figure.
 
-    name: ends with its unit. value: None where it could not be measured.
-    limit: of what the model can be trusted with; None for a figure that is only told. at_least: the value should be
-        the limit or more, instead of the limit or less.
+    name: ends with its unit.
+    value: None where it could not be measured.
+    limit: up to which the model can be trusted; None for a figure that is only told.
+    at_least: the value should be the limit or more, instead of the limit or less.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Score:
 
     @property
     def is_within(self) -> bool:
+        """Whether nothing speaks against the value."""
         if self.value is None or self.limit is None:
             return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
@@ -58,7 +60,7 @@ class InputReport:
     scores: tuple[Score, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """For programs; each score with value, limit and whether it is within."""
+        """The report for programs; each score with its value, its limit and whether it is within it."""
         scores = {
             each.name: {"value": each.value, "limit": each.limit, "at_least": each.at_least, "within": each.is_within}
             for each in self.scores
@@ -66,14 +68,14 @@ class InputReport:
         return {"warnings": self.warnings, "enhanced": self.enhanced, "notes": self.notes, "scores": scores}
 
     def provenance(self) -> dict[str, str]:
-        """Header entries of a result, ASCII, one line each."""
+        """The report as header entries of a result, ASCII, one line each."""
         entries = {_PREFIX + each.name: str(each) for each in self.scores}
         for name, sentences in (("warnings", self.warnings), ("notes", self.notes)):
             entries[_PREFIX + name] = " ".join(sentences) or "none"
         return entries
 
     def text(self) -> str:
-        """For people: the findings, then a line for each figure."""
+        """The report for people: the findings, then a line for each figure."""
         width = max((len(each.label) for each in self.scores), default=0)
         figures = [f"  {each.label:{width}}  {each}" for each in self.scores]
         found = self.warnings or ("A non-contrast CT that can be translated.",)

@@ -32,9 +32,10 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from .coarse_scan import CoarseScan, lps_axes
+from ..volume.grid import lps_axes
+from .coarse_scan import CoarseScan
 
-NOISE_LIMIT_HU = 15.0  # as read
+NOISE_LIMIT_HU = 15.0  # of what is read, see the table
 
 _BLOCK_MM = 9.0
 _SMALLEST_BLOCK = 4  # voxels a side: below it, the spread of 16 values says little
@@ -45,12 +46,12 @@ _SAMPLE_MM = 10.0  # between the slices that are looked at on the scan's own gri
 
 
 def noise_for_model(scan: CoarseScan) -> float | None:
-    """SD in HU at the working spacing; None where there is too little soft tissue to measure it."""
+    """The noise's SD in HU at the working spacing; None where there is too little soft tissue to measure it."""
     return _block_sd(scan.hu, scan.spacing[:2])
 
 
 def noise_of_scan(image: sitk.Image) -> float | None:
-    """SD in HU on the scan's own grid, in slices 10 mm apart; None where there is too little soft tissue.
+    """The noise's SD in HU on the scan's own grid, in slices 10 mm apart; None where soft tissue is too little.
 
     Args:
         image: 3D scalar volume in HU, any axis order.
@@ -63,7 +64,7 @@ def noise_of_scan(image: sitk.Image) -> float | None:
 
 
 def _block_sd(hu: np.ndarray, spacing: tuple[float, ...]) -> float | None:
-    """``hu`` is (z, y, x); ``spacing`` is x, y in mm."""
+    """The low percentile of all blocks' SD; ``hu`` is (z, y, x), ``spacing`` is x, y in mm."""
     width, height = (max(_SMALLEST_BLOCK, round(_BLOCK_MM / step)) for step in spacing)
     rows, columns = hu.shape[1] // height, hu.shape[2] // width
     blocks = hu[:, : rows * height, : columns * width].reshape(len(hu), rows, height, columns, width)

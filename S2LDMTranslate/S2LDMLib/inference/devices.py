@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ..errors import InputError
+from ..networks.triple import Triple, triple
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CPU_TILE_BYTES = 2 << 30
@@ -22,7 +23,7 @@ LITTLE_MORE_WORK = 1.05
 
 @dataclass(frozen=True)
 class Plan:
-    """One way to run: device, precision, and the activation memory that a tile may take."""
+    """One way to run: device, precision, and the activation memory in bytes that a tile may take."""
 
     device: torch.device
     dtype: torch.dtype
@@ -38,7 +39,7 @@ class Plan:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then MPS, then the CPU.
+    """The device of a name; ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
         InputError: the device is unknown or not there.
@@ -54,7 +55,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` takes bfloat16 where the hardware computes in it, else float32."""
+    """The precision of a name; ``auto`` takes bfloat16 where the hardware computes in it, else float32.
+
+    Raises:
+        InputError: the precision is unknown.
+    """
     if name != "auto":
         if name not in DTYPES:
             raise InputError(f"The precision {name!r} is unknown. Use auto or one of {', '.join(DTYPES)}.")
@@ -70,7 +75,11 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def plans(device: str, dtype: str) -> Iterator[Plan]:
-    """What to try in turn: the device, then smaller tiles, then the CPU."""
+    """What to try in turn: the device, then smaller tiles, then the CPU.
+
+    Raises:
+        InputError: the device is unknown or not there, or the precision is unknown.
+    """
     chosen = choose_device(device)
     precision = choose_dtype(dtype, chosen)
     budget = CPU_TILE_BYTES
@@ -85,7 +94,7 @@ def plans(device: str, dtype: str) -> Iterator[Plan]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA raises a class of its own; the CPU's allocator and MPS a RuntimeError with a text."""
+    """Whether an error says so: CUDA raises a class of its own, the CPU's allocator and MPS a RuntimeError."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
@@ -93,18 +102,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def choose_tile(
-    shape: tuple[int, int, int], halo: tuple[int, int, int], multiple: tuple[int, int, int], bytes_per_latent: int,
-    budget: int, enough: int | None = None,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Tile (z, y, x) in latent voxels that repeats little work in its halos and is no larger than it need be.
+    shape: Triple, halo: Triple, multiple: Triple, bytes_per_latent: int, budget: int, enough: int | None = None
+) -> Triple:
+    """Choose a tile (z, y, x) in latent voxels that repeats little work in its halos and is no larger than it need be.
 
     Of the tiles whose activations, halo included, stay within the budget, those are taken that do hardly more work than
     the best, and of these the one that comes closest to ``enough`` bytes (the budget if not given). Where even tiles as
-    small as their halo are over the budget, the smallest of them.
+    small as their halo are over the budget, the smallest of them is taken.
     """
     axes = [_tile_sizes(n, h, m) for n, h, m in zip(shape, halo, multiple, strict=True)]
-    costs = {}
-    for tile in itertools.product(*axes):
+    costs: dict[Triple, tuple[float, int]] = {}
+    for tile in map(triple, itertools.product(*axes)):
         work, largest = zip(*(axis[size] for axis, size in zip(axes, tile, strict=True)), strict=True)
         costs[tile] = math.prod(work), bytes_per_latent * math.prod(largest)
     fitting = {tile: cost for tile, cost in costs.items() if cost[1] <= budget}

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..model.config import PreprocessConfig
-from ..volume.grid import AIR_HU, Grid
+from ..volume.grid import AIR_HU, Box, Grid, orientation_of
 from .preprocess import Prepared
 
 SLAB = 16
@@ -47,13 +47,13 @@ def postprocess(
 
 
 def _takes_up(ncct: np.ndarray) -> np.ndarray:
-    """Part of each voxel that can take up contrast medium, 0 to 1, by its HU."""
+    """How much of each voxel can take up contrast medium, 0 to 1, by its HU."""
     low, high = FAT_HU
     return np.clip((ncct.astype(np.float32) - low) / (high - low), 0, 1)
 
 
-def _onto(field: sitk.Image, source: sitk.Image, part: tuple[slice, slice, slice]) -> sitk.Image:
-    """Linear interpolation of the field onto a part of the source's grid."""
+def _onto(field: sitk.Image, source: sitk.Image, part: Box) -> sitk.Image:
+    """Interpolate the field linearly onto a part of the source's grid."""
     z, y, x = part
     size = [s.stop - s.start for s in (x, y, z)]
     origin = source.TransformIndexToPhysicalPoint([x.start, y.start, z.start])
@@ -64,8 +64,7 @@ def _onto(field: sitk.Image, source: sitk.Image, part: tuple[slice, slice, slice
 
 
 def _restore(source: sitk.Image, array: np.ndarray, image: sitk.Image) -> sitk.Image:
-    """From LPS axis order to the input's own order, flips and exact geometry."""
-    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
-    result = sitk.DICOMOrient(Grid.of(source).image(array), code)
+    """Turn voxels in LPS axis order to the input's own order and flips, with its exact geometry."""
+    result = sitk.DICOMOrient(Grid.of(source).image(array), orientation_of(image.GetDirection()))
     result.CopyInformation(image)
     return result

@@ -3,6 +3,25 @@
 Axes are put in LPS order without interpolation, the patient is cut out with a margin of air, thin voxels are averaged,
 the working spacing is reached by linear interpolation where it is still far, and HU are windowed. All of it is anchored
 at a lattice fixed in space and not at the field of view: more or less air, or slices, around a place change nothing.
+
+The lattice along one axis, as ``_plan_axis`` lays it, for own voxels of 1 mm, a working spacing of 1.5 mm, a margin of
+2 mm and a network that asks for a ``multiple`` of 2 working voxels::
+
+    lattice, mm     0     3     6     9     12    15    18    21    24
+    own voxels            | | | | | | | | | | | | | | | | | | | | |
+    patient                                 |xxxxxxxxx|
+    changed                             |xxxxxxxxxxxxxxxxx|
+    cells           |     |     |     |     |     |     |     |     |
+    working voxels                    |  |  |  |  |  |  |  |  |
+    averaged blocks                 |   |   |   |   |   |   |   |
+    needed                          |xxxxxxxxxxxxxxxxxxxxxxxxxxx|
+
+The scan may begin anywhere (here at 3 mm: ``shift``). ``changed`` is the patient with the margin, none along z, cut off
+where the scan ends. A cell is ``multiple`` working voxels; the cells that hold the patient and the whole margin make
+the working grid (8 voxels: ``count``). A block is ``factor`` own voxels, averaged into one; the blocks that hold the
+working grid are ``needed``, and are interpolated to the working voxels. Where a block is nearly as long as the working
+spacing, the block itself is the working voxel. Cells and blocks are counted from 0 mm of the patient's coordinates,
+whatever the scan holds.
 """
 
 from __future__ import annotations
@@ -17,21 +36,23 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..model.config import PreprocessConfig
+from ..networks.triple import Triple, triple
 from ..volume.body import body_box
-from ..volume.grid import AIR_HU, Grid, to_int16
-from ..volume.region import Box, Region, grow, overlap
+from ..volume.grid import AIR_HU, Box, Grid, to_int16, to_lps
+from ..volume.region import Region, grow, is_empty, overlap
 
 TINY = 1e-6  # of a cell: rounding errors must not move the grid
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The patient as the network sees it.
+    """A volume made ready for the network.
 
     ncct: normalised volume [1, 1, Z, Y, X]; its sizes are multiples of what the network needs.
     grid: the working grid.
     source: the whole input in LPS axis order, int16 HU, on its own grid.
-    box: where in ``source`` the patient is; nothing outside it is ever changed.
+    box: where in ``source`` the patient is, with the margin, or the part of it in the region; nothing outside the box
+        is ever changed.
     """
 
     ncct: Tensor
@@ -41,21 +62,21 @@ class Prepared:
 
 
 def normalise(hu: Tensor, config: PreprocessConfig) -> Tensor:
-    """HU to the range of the configuration, clipped to its window."""
+    """Bring HU to the range of the configuration, clipped to its window."""
     low, high = config.range
     unit = (hu - (config.level - config.window / 2)) / config.window
     return unit.clamp(0, 1) * (high - low) + low
 
 
 def denormalise(x: Tensor, config: PreprocessConfig) -> Tensor:
-    """Normalised values to HU; the inverse of :func:`normalise` within the window."""
+    """Bring normalised values back to HU: the inverse of :func:`normalise` within the window."""
     low, high = config.range
     return (x - low) / (high - low) * config.window + (config.level - config.window / 2)
 
 
 def preprocess(
-    image: sitk.Image, config: PreprocessConfig, multiple: tuple[int, int, int], patient: sitk.Image | None = None,
-    region: Region | None = None, reach: tuple[int, int, int] = (0, 0, 0),
+    image: sitk.Image, config: PreprocessConfig, multiple: Triple, patient: sitk.Image | None = None,
+    region: Region | None = None, reach: Triple = (0, 0, 0),
 ) -> Prepared:  # fmt: skip
     """Cut the patient out and bring it to the working grid.
 
@@ -71,13 +92,13 @@ def preprocess(
     Raises:
         InputError: there is no patient in the image, or none in the region.
     """
-    source = sitk.DICOMOrient(to_int16(image), "LPS")
-    box = body_box(source if patient is None else sitk.DICOMOrient(to_int16(patient), "LPS"))
+    source = to_lps(to_int16(image))
+    box = body_box(source if patient is None else to_lps(to_int16(patient)))
     if box is None:
         raise InputError("No patient was found in the volume: nothing is above -300 HU. Is it a CT in HU?")
     wanted = None if region is None else region.box(source)
     if wanted is not None:
-        if overlap(box, wanted) is None:
+        if is_empty(overlap(box, wanted)):
             raise InputError("There is no patient in the region, only air. Move it over the patient.")
         box = overlap(box, grow(wanted, _source_voxels(source, config, reach)))
     axes = [_plan_axis(source, axis, box[2 - axis], config, multiple[2 - axis]) for axis in range(3)]
@@ -88,14 +109,14 @@ def preprocess(
     return Prepared(normalise(torch.from_numpy(array)[None, None], config), Grid.of(working), source, changed)
 
 
-def _source_voxels(source: sitk.Image, config: PreprocessConfig, reach: tuple[int, int, int]) -> tuple[int, ...]:
-    """Voxels (z, y, x) of the source that hold as many working voxels, and two more for the interpolations."""
+def _source_voxels(source: sitk.Image, config: PreprocessConfig, reach: Triple) -> Triple:
+    """How many voxels (z, y, x) of the source hold ``reach`` working voxels, and two more for the interpolations."""
     counts = []
     for axis, working in zip((2, 1, 0), reach, strict=True):
         own = source.GetSpacing()[axis]
         target = config.spacing[axis] if config.spacing else own
         counts.append(math.ceil((working + 2) * max(target / own, round(target / own))))
-    return tuple(counts)
+    return triple(counts)
 
 
 @dataclass(frozen=True)
@@ -104,9 +125,9 @@ class _Axis:
 
     needed: voxels of the source to cut out, a whole number of ``factor``; they may reach beyond the source.
     changed: the part of the source that may be changed.
-    factor: voxels that are averaged into one.
-    spacing, count: of the working grid, mm and voxels.
-    offset: where its first voxel lies, in averaged voxels.
+    factor: how many voxels are averaged into one.
+    spacing, count: distance of the working voxels in mm, and how many there are.
+    offset: where the first working voxel lies, in averaged voxels from the first of them.
     """
 
     needed: slice
@@ -144,7 +165,9 @@ def _plan_axis(source: sitk.Image, axis: int, box: slice, config: PreprocessConf
 
 
 def _cut(source: sitk.Image, axes: list[_Axis]) -> sitk.Image:
-    """The needed part of the source: air beyond it in the plane, the patient's end slices again beyond them."""
+    """Cut out the needed part of the source: in the plane air follows beyond the source, along z the patient's end
+    slices are repeated beyond the patient.
+    """
     parts = [
         slice(max(0, a.needed.start), min(n, a.needed.stop)) for a, n in zip(axes[:2], source.GetSize(), strict=False)
     ]
@@ -156,7 +179,7 @@ def _cut(source: sitk.Image, axes: list[_Axis]) -> sitk.Image:
 
 
 def _resample(image: sitk.Image, axes: list[_Axis]) -> sitk.Image:
-    """Average blocks, then interpolate the axes that are still too far from the working spacing."""
+    """Average blocks of voxels, then interpolate where that is not yet the working grid."""
     factors = [a.factor for a in axes]
     if max(factors) > 1:
         image = sitk.BinShrink(image, factors)

@@ -23,9 +23,23 @@ def _betas(config: SchedulerConfig) -> Tensor:
 
 
 class LatentScheduler:
-    """Adds noise in training and takes it away in sampling; ``t`` counts training steps, T - 1 is pure noise."""
+    """The noise schedule: adds noise to latents in training, and takes it away step by step in sampling.
+
+    ``t`` counts training steps, from 0 (hardly any noise) to T - 1 (pure noise with a zero terminal SNR). Latents are
+    [B, C, Z, Y, X], standardised. ``a_t`` in the formulas below is ``alphas_cumprod[t]``, the part of the variance at t
+    that is signal; the rest is noise.
+
+    Attributes:
+        config: what the schedule was made from.
+        alphas_cumprod: float32 [T] on the CPU.
+    """
 
     def __init__(self, config: SchedulerConfig) -> None:
+        """Lay out the schedule.
+
+        Raises:
+            ModelError: the configuration starts sampling outside the schedule.
+        """
         if not 0 < config.start <= 1:
             raise ModelError(f"The scheduler's start is {config.start}. It must be above 0 and at most 1.")
         self.config = config
@@ -36,12 +50,17 @@ class LatentScheduler:
         self.alphas_cumprod = alphas_cumprod.float()
 
     def _alpha(self, t: Tensor) -> Tensor:
+        """``a_t`` for t [B], as [B, 1, 1, 1, 1] on the device of t."""
         return self.alphas_cumprod.to(t.device)[t].view(-1, 1, 1, 1, 1)
 
     def timesteps(self, steps: int) -> list[int]:
-        """Descending steps that start at ``start`` of T (at T - 1 by default), evenly spaced.
+        """The descending training steps that sampling in ``steps`` passes visits, evenly spaced.
 
-        MONAI's and diffusers' default ("leading") spacing would start one step of a 1-step sampler at t = 0.
+        They start at ``config.start`` of T (at T - 1 by default). MONAI's and diffusers' default ("leading") spacing
+        would let a sampler of one step start at t = 0.
+
+        Raises:
+            ValueError: there are fewer than one or more than the schedule has.
         """
         total = round(self.config.start * self.config.train_timesteps)
         if not 1 <= steps <= total:
@@ -49,19 +68,29 @@ class LatentScheduler:
         return [round(total * (steps - i) / steps) - 1 for i in range(steps)]
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """``x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise`` for x0 [B, C, Z, Y, X] and t [B]."""
+        """The noised latent ``x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise`` for x0 and noise [B, C, Z, Y, X] and t [B]."""
         alpha = self._alpha(t)
         return alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise
 
     def scale_input(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """``sqrt(a_t) x_t``: the best linear guess of a standardised x0.
+        """What the network sees of x_t [B, C, Z, Y, X]: ``sqrt(a_t) x_t``, the best linear guess of x0, for t [B].
 
         It vanishes at T - 1, where x_t holds no information: the first step is then a function of the NCCT alone.
         """
         return self._alpha(t).sqrt() * x_t
 
     def step(self, prediction: Tensor, x_t: Tensor, t: int, previous: int | None) -> Tensor:
-        """From x_t to the step before it; ``previous`` is None for the last step, which returns x0."""
+        """Go from x_t to the step that sampling visits next (DDIM, eta = 0).
+
+        Args:
+            prediction: what the network made of x_t, of the same shape: x0 or the noise, as ``config.prediction`` says.
+            x_t: the latent at t [B, C, Z, Y, X].
+            t: a training step, for the whole batch.
+            previous: the step to go to, with less noise; None after the last step.
+
+        Returns:
+            The latent at ``previous``, or x0 for None.
+        """
         alpha = self.alphas_cumprod[t].item()
         if self.config.prediction == "sample":
             x0 = prediction

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..volume.region import Box
-
-Triple = tuple[int, int, int]
+from ..networks.triple import Triple
+from ..volume.grid import Box
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Tiles:
 
     tile: latent voxels (z, y, x) of one tile; clipped to the volume.
     halo: latent voxels beyond a tile on which its result can depend.
-    per_latent_in, per_latent_out: voxels of the network's input and output per latent voxel.
+    per_latent_in, per_latent_out: voxels (z, y, x) of the network's input and output per latent voxel.
     context: latent slices that the inputs hold beyond both ends of the volume, and that the network takes in beyond
         both ends of a tile and does not give back. Unlike a halo, they cost their layer alone.
     """
@@ -38,7 +37,7 @@ class Tiles:
 
 
 def count_tiles(shape: Triple, tiles: Tiles) -> int:
-    """Tiles that a latent volume of this shape (z, y, x) is cut into."""
+    """How many tiles a latent volume of this shape (z, y, x) is cut into."""
     return math.prod(-(-n // t) for n, t in zip(shape, tiles.tile, strict=True))
 
 
@@ -58,7 +57,9 @@ def run_tiles(
     """
     axes = [range(0, n, t) for n, t in zip(shape, tiles.tile, strict=True)]
     for starts in itertools.product(*axes):
-        kept, read, inside = [], [], []
+        kept: list[slice] = []
+        read: list[slice] = []
+        inside: list[slice] = []
         for axis, start in enumerate(starts):
             stop = min(start + tiles.tile[axis], shape[axis])
             first = max(start - tiles.halo[axis], 0)
@@ -68,5 +69,9 @@ def run_tiles(
             read.append(slice(first * into, (last + beyond) * into))
             kept.append(slice(start * out, stop * out))
             inside.append(slice((start - first) * out, (stop - first) * out))
-        result = network(*(x[(..., *read)] for x in inputs))
-        yield (kept[0], kept[1], kept[2]), result[(..., *inside)]
+        result = network(*(_part(each, *read) for each in inputs))
+        yield (kept[0], kept[1], kept[2]), _part(result, *inside)
+
+
+def _part(volume: Tensor, z: slice, y: slice, x: slice) -> Tensor:
+    return volume[..., z, y, x]

@@ -21,17 +21,18 @@ def mean_and_deviation(
     Args:
         translate: makes the sample of a seed, int16 HU, and reports its progress.
         count: number of samples, 2 or more.
+        seed: of the first sample.
+        on_progress: called with the progress of all samples together.
 
     Returns:
         Mean and standard deviation (n - 1) per voxel, both int16 HU on the samples' grid. The deviation tells how far
         the model's samples differ, not how far they are from the truth.
     """
-    mean = squares = None
     start = time.monotonic()
     for index in range(count):
         made = translate(seed + index, _share(on_progress, index, count, start))
         values = sitk.GetArrayFromImage(made).astype(np.float32)
-        if mean is None:
+        if index == 0:
             mean, squares = np.zeros_like(values), np.zeros_like(values)
         before = values - mean
         mean += before / (index + 1)
@@ -41,7 +42,7 @@ def mean_and_deviation(
 
 
 def _labelled(values: np.ndarray, sample: sitk.Image, seed: int, count: int, what: str) -> sitk.Image:
-    """On the grid and with the entries of a sample."""
+    """A volume on the grid and with the header entries of a sample."""
     result = sitk.GetImageFromArray(np.rint(values).astype(np.int16))
     result.CopyInformation(sample)
     for key in sample.GetMetaDataKeys():
@@ -53,7 +54,7 @@ def _labelled(values: np.ndarray, sample: sitk.Image, seed: int, count: int, wha
 
 
 def _share(on_progress: OnProgress | None, index: int, count: int, start: float) -> OnProgress | None:
-    """Progress of one sample as a share of all."""
+    """What turns the progress of one sample into that of all samples."""
     if on_progress is None:
         return None
 

@@ -6,13 +6,14 @@ each. They are read and written by :mod:`S2LDMLib.model.config_files`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ..about import PHASES
 
-FORMAT_VERSION = 2  # of what is written; format 1 (version 0.1.0) is still read
-RESIDUAL_X0, PAPER = "residual_x0", "paper"  # kinds of denoiser
-_FORMER_KINDS = {"product": RESIDUAL_X0}  # of format 1
+FORMAT_VERSION = 2  # the one that is written; format 1 (version 0.1.0) is still read
+RESIDUAL_X0, PAPER = "residual_x0", "paper"  # the kinds of denoiser
+_FORMER_KINDS = {"product": RESIDUAL_X0}  # the names that format 1 has for them
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,14 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """Syncretic autoencoder. Strides are (z, y, x) per level; CT slices are thick, so z often keeps its resolution.
+    """Shape of the syncretic autoencoder.
 
-    channels: per level; none at all for a model that works on the voxels themselves (pixel regression, a baseline).
+    channels: feature channels per level, the finest first; none at all for a model that works on the voxels themselves
+        (pixel regression, a baseline).
+    strides: (z, y, x) per level; CT slices are thick, so z often keeps its resolution.
     kernel_z: extent of the convolutions along z where they do not stride (1: slice by slice, 3: volumetric).
+    residual_units: residual blocks per level.
+    latent_channels: channels of the latent that the denoiser works on.
     num_embeddings: size of the codebook; 0 for a model without one.
     """
 
@@ -68,16 +73,22 @@ class AutoencoderConfig:
     latent_channels: int = 8
     num_embeddings: int = 8192
 
+    @property
+    def stride(self) -> tuple[int, int, int]:
+        """Voxels of the volume per latent voxel, (z, y, x)."""
+        z, y, x = (math.prod(stride[axis] for stride in self.strides) for axis in range(3))
+        return z, y, x
+
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """Latent denoiser.
+    """Shape of the latent denoiser.
 
     kind: ``residual_x0`` is :class:`~S2LDMLib.networks.denoiser.LatentDenoiser`, which predicts the CECT's latent as a
         change of the NCCT's; ``paper`` is :class:`~S2LDMLib.networks.paper_denoiser.PaperDenoiser`, which predicts the
         noise.
-    channels: per level, the finest first.
-    context: axial slices that one output slice sees; an odd number (``residual_x0``).
+    channels: feature channels per level, the finest first.
+    context: number of axial slices that one output slice sees; it is odd (``residual_x0``).
     embedding: length of the vector that tells a block the noise step and the phase (``residual_x0``).
     window: latent size (z, y, x) of the training crops; the ``paper`` kind runs in windows of this size.
     """
@@ -91,8 +102,14 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _FORMER_KINDS.get(self.kind, self.kind))
 
+    @property
+    def multiple(self) -> tuple[int, int, int]:
+        """Latent sizes (z, y, x), and the places where tiles start, must be multiples of this."""
+        pooling = 2 ** (len(self.channels) - 1) if self.kind == RESIDUAL_X0 else 1
+        return 1, pooling, pooling
+
     def depends_on_seed(self, steps: int) -> bool:
-        """Whether sampling in so many steps gives another result for another seed.
+        """Return whether sampling in so many steps gives another result for another seed.
 
         The first step of ``residual_x0`` is a function of the NCCT alone.
         """
@@ -120,3 +137,9 @@ class SchedulerConfig:
     zero_terminal_snr: bool = True
     start: float = 1.0
     steps: int = 1
+
+
+def smallest_input(autoencoder: AutoencoderConfig, denoiser: DenoiserConfig) -> tuple[int, int, int]:
+    """The smallest volume (x, y, z) in voxels: what the denoiser's lowest level and its context ask for."""
+    z, y, x = (s * m for s, m in zip(autoencoder.stride, denoiser.multiple, strict=True))
+    return x, y, max(z, denoiser.context)

@@ -8,15 +8,18 @@ import dataclasses
 import json
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..atomic import atomic_write
-from ..errors import ModelError
+from ..errors import ModelError, one_line
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 
-def save_config(config: Any, file: Path) -> None:
+def save_config(config: DataclassInstance, file: Path) -> None:
     """Write a configuration as JSON: to a temporary name first, then renamed."""
     with atomic_write(file) as partial:
         partial.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n", encoding="utf-8")
@@ -28,13 +31,24 @@ def load_config(cls: type[Config], file: Path) -> Config:
     Raises:
         ModelError: the file is missing, is not JSON, or its fields are not exactly those of ``cls``.
     """
+    if not file.is_file():
+        raise ModelError(f"The model has no {file.parent.name}/{file.name}. Get the whole model folder.")
+    return build_config(cls, read_json(file), str(file))
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        ModelError: it cannot be read, or holds something else.
+    """
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"The model has no {file.parent.name}/{file.name}: get the whole model folder.") from None
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read as JSON ({error}): get the model again.") from None
-    return build_config(cls, data, str(file))
+        raise ModelError(f"{file} is not valid JSON ({one_line(error)}). Copy or download it again.") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is not a JSON object. Copy or download it again.")
+    return content
 
 
 def build_config(cls: type[Config], data: Any, where: str) -> Config:
@@ -46,7 +60,7 @@ def build_config(cls: type[Config], data: Any, where: str) -> Config:
     if not isinstance(data, dict):
         raise ModelError(f"{where}: an object is expected, not {type(data).__name__}.")
     hints = get_type_hints(cls)
-    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    names = {f.name for f in dataclasses.fields(cls)}
     if set(data) != names:
         unknown, missing = sorted(set(data) - names), sorted(names - set(data))
         raise ModelError(f"{where}: unknown fields {unknown}, missing fields {missing}; is it of another version?")
@@ -57,8 +71,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (UnionType, Union):
         return None if value is None else _convert(next(a for a in args if a is not type(None)), value, where)
-    if dataclasses.is_dataclass(hint):
-        return build_config(hint, value, where)  # type: ignore[arg-type]
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return build_config(hint, value, where)
     if origin is tuple:
         if not isinstance(value, list) or (args[-1] is not Ellipsis and len(value) != len(args)):
             length = "" if args[-1] is Ellipsis else f" of {len(args)}"

@@ -15,10 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from ..errors import DownloadError, ModelError, S2LDMError
-from .hub_errors import explain
+from ..errors import DownloadError, ModelError
+from .hub_errors import explained
 from .layout import (
     CONFIG_FILES,
     README_FILE,
@@ -30,10 +29,7 @@ from .layout import (
     weights_digest,
 )
 
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo
-
-BUNDLED = "bundled"
+BUNDLED, HUB_PREFIX = "bundled", "hf://"
 
 Progress = Callable[[float, str], None]
 
@@ -71,8 +67,9 @@ def resolve_model(
     """Find a model, downloading it if it is on the Hub and not in the cache yet.
 
     Args:
-        model: "bundled", an existing folder, or a Hub repository "owner/name" or "owner/name@revision".
-            An existing folder wins over a repository of the same name.
+        model: "bundled", an existing folder, or a Hub repository "hf://owner/name" or "hf://owner/name@revision".
+            Without "hf://" a name that is no folder here means a repository only where its model is in the cache
+            already, so that a mistyped path is never sent anywhere.
         revision: branch, tag or commit hash of a repository ("main" if None); for a folder, the digest that
             it must have. A cached model given by its full commit hash needs no network.
         local_files_only: use the cache only, as HF_HUB_OFFLINE=1 does.
@@ -96,18 +93,29 @@ def resolve_model(
         return _resolve_folder(folder, str(folder), revision)
     if folder.exists():
         raise ModelError(f"{folder} is a file and not a model folder. Give the folder that holds config.json.")
-    name = HUB_NAME.fullmatch(model) if isinstance(model, str) else None
+    name = HUB_NAME.fullmatch(model.removeprefix(HUB_PREFIX)) if isinstance(model, str) else None
     if name is None:
         raise ModelError(
             f"There is no model folder {folder}. "
-            f"Give an existing folder, a Hub repository as owner/name, or '{BUNDLED}'."
+            f"Give an existing folder, a Hub repository as {HUB_PREFIX}owner/name, or '{BUNDLED}'."
         )
     if revision and name["revision"] and revision != name["revision"]:
         raise ModelError(
             f"Two revisions of {name['repo_id']} are given, {name['revision']} and {revision}. Give only one."
         )
-    revision = revision or name["revision"] or "main"
-    return _resolve_repo(name["repo_id"], revision, local_files_only, on_progress or (lambda *_: None))
+    repo_id, revision = name["repo_id"], revision or name["revision"] or "main"
+    hub = hub_client()
+    offline = local_files_only or hub.constants.is_offline_mode()
+    with explained(repo_id, "download", revision):
+        is_meant = str(model).startswith(HUB_PREFIX) or offline or _cached_snapshot(hub, repo_id, revision)
+        if not is_meant:
+            raise ModelError(
+                f"There is no folder {folder} here, and no model of that name in the cache. Correct the path, or give "
+                f"{HUB_PREFIX}{model} to fetch it from the Hugging Face Hub."
+            )
+        folder = _snapshot(hub, repo_id, revision, offline, on_progress or (lambda *_: None))
+    check_format(folder)
+    return ModelSource(folder, repo_id, folder.name)
 
 
 def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelSource:
@@ -121,74 +129,78 @@ def _resolve_folder(folder: Path, model_id: str, revision: str | None) -> ModelS
     return ModelSource(folder, model_id, digest)
 
 
-def _resolve_repo(repo_id: str, revision: str, offline: bool, on_progress: Progress) -> ModelSource:
-    try:
-        folder = _snapshot(hub_client(), repo_id, revision, offline, on_progress)
-    except S2LDMError:
-        raise
-    except Exception as error:
-        raise explain(error, repo_id, "download", revision) from error
-    check_format(folder)
-    return ModelSource(folder, repo_id, folder.name)
+def _cached_snapshot(hub: ModuleType, repo_id: str, revision: str) -> Path | None:
+    found = [hub.try_to_load_from_cache(repo_id, name, revision=revision) for name in REQUIRED_FILES]
+    return Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
 
 
 def _snapshot(hub: ModuleType, repo_id: str, revision: str, offline: bool, on_progress: Progress) -> Path:
-    """Return the snapshot folder of a revision, named after its commit, from the cache or the Hub."""
-    import httpx2
+    """Return the snapshot folder of a revision, named after its commit, from the cache or the Hub.
 
+    The client's own ``snapshot_download`` would hand out a cached model even where the Hub says that it is gone or
+    that the token is not valid, and its progress names no files.
+    """
     cached = _cached_snapshot(hub, repo_id, revision)
-    if cached and _COMMIT_HASH.fullmatch(revision):
+    if cached and (offline or _COMMIT_HASH.fullmatch(revision)):
         return cached
-    if offline or hub.constants.is_offline_mode():
-        if cached:
-            return cached
+    if offline:
         raise DownloadError(
             f"Offline mode is on and the cache {hub.constants.HF_HUB_CACHE} lacks {repo_id} ({revision}). "
             "Download it once without HF_HUB_OFFLINE or local_files_only, or give a model folder."
         )
     try:
-        info = hub.HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S)
-    except (httpx2.TransportError, hub.errors.HfHubHTTPError) as error:
-        response = getattr(error, "response", None)
-        if not cached or (response is not None and response.status_code < 500):
+        commit, sizes = list_files(hub, repo_id, revision)
+    except hub.errors.HTTPError as error:
+        is_refusal = isinstance(error, hub.errors.HfHubHTTPError) and error.response.status_code < 500
+        if is_refusal or not cached:
             raise
         logging.getLogger(__name__).warning("The Hub is out of reach; using %s from the cache.", repo_id)
         return cached
-    return _download(hub, info, repo_id, revision, on_progress)
-
-
-def _cached_snapshot(hub: ModuleType, repo_id: str, revision: str) -> Path | None:
-    """Return the cached snapshot folder of a revision if all its required files are there."""
-    found = [hub.try_to_load_from_cache(repo_id, name, revision=revision) for name in REQUIRED_FILES]
-    return Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
-
-
-def _download(hub: ModuleType, info: ModelInfo, repo_id: str, revision: str, on_progress: Progress) -> Path:
-    """Fetch the model's files of one commit; the format is known before the weights are requested."""
-    sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
-    check_complete(sizes, f"{repo_id} at {revision}")
-    silent = silent_bar(lambda _: None)
     # Asked by name, the cache notes which commit the branch or tag is, for later use offline.
-    for asked in (revision, info.sha):
-        config = hub.hf_hub_download(repo_id, CONFIG_FILES[0], revision=asked, tqdm_class=silent)
+    for asked in (revision, commit):
+        config = hub.hf_hub_download(repo_id, CONFIG_FILES[0], revision=asked, tqdm_class=silent_bar())
     folder = Path(config).parent
-    check_version(folder)
-    wanted = [name for name in (*CONFIG_FILES, README_FILE, *WEIGHT_FILES) if name in sizes]
-    total = max(1, sum(sizes[name] for name in wanted))
-    done = 0
-    for name in wanted:
+    check_version(folder)  # before the weights are requested
+    _download(hub, repo_id, commit, sizes, on_progress)
+    return folder
+
+
+def _download(hub: ModuleType, repo_id: str, commit: str, sizes: dict[str, int], on_progress: Progress) -> None:
+    """Fetch files of one commit; ``sizes`` are their bytes by name."""
+    total, done = max(1, sum(sizes.values())), 0
+    for name, size in sizes.items():
 
         def report(count: int, name: str = name, done: int = done) -> None:
             on_progress(min(done + count, total) / total, name)
 
         report(0)
-        hub.hf_hub_download(repo_id, name, revision=info.sha, tqdm_class=silent_bar(report))
-        done += sizes[name]
-    on_progress(1.0, wanted[-1])
-    return folder
+        hub.hf_hub_download(repo_id, name, revision=commit, tqdm_class=silent_bar(report))
+        done += size
+    on_progress(1.0, name)
 
 
-def silent_bar(report: Callable[[int], None]) -> type:
+def list_files(hub: ModuleType, repo_id: str, revision: str) -> tuple[str, dict[str, int]]:
+    """Ask the Hub which commit a revision is, and for the sizes of the model's files in it, the weights last.
+
+    Returns:
+        The commit hash, and bytes by the name of the file.
+
+    Raises:
+        ModelError: files of a model are missing there.
+    """
+    info = hub.HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S)
+    sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
+    check_complete(sizes, f"{repo_id} at {revision}")
+    return info.sha, {name: sizes[name] for name in (*CONFIG_FILES, README_FILE, *WEIGHT_FILES) if name in sizes}
+
+
+def read_card(hub: ModuleType, repo_id: str, commit: str, token: str | None = None) -> str:
+    """Fetch the README of a repository, the one file that says what its licence is."""
+    card = hub.hf_hub_download(repo_id, README_FILE, revision=commit, token=token, tqdm_class=silent_bar())
+    return Path(card).read_text(encoding="utf-8-sig", errors="replace")
+
+
+def silent_bar(report: Callable[[int], None] = lambda _: None) -> type:
     """Return a class that the client takes for a tqdm progress bar and that reports the bytes so far."""
 
     class SilentBar:
@@ -200,17 +212,14 @@ def silent_bar(report: Callable[[int], None]) -> type:
         def __enter__(self) -> SilentBar:
             return self
 
-        def set_postfix_str(self, *_args: object, **_kwargs: object) -> None:
-            pass
-
-        __exit__ = set_transfer_postfix_str = set_postfix_str
-
         def update(self, count: float | None = 1) -> None:
             self.n += int(count or 0)
             report(self.n)
 
-        def update_transfer(self, count: float | None = 1) -> None:
-            """Ignore the bytes on the wire: they are the same bytes that update() counts when written."""
+        def ignore(self, *_args: object, **_kwargs: object) -> None:
+            """Do nothing; bytes on the wire (``update_transfer``) are those that ``update`` counts when written."""
+
+        __exit__ = update_transfer = set_postfix_str = set_transfer_postfix_str = ignore
 
     return SilentBar
 

@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from ..errors import DownloadError, ModelError, one_line
+from ..errors import DownloadError, ModelError, S2LDMError, one_line
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
+
+
+@contextmanager
+def explained(repo_id: str, action: str, revision: str = "main") -> Iterator[None]:
+    """Turn whatever the client raises in the block into what :func:`explain` makes of it; our own errors pass."""
+    try:
+        yield
+    except S2LDMError:
+        raise
+    except Exception as error:
+        raise explain(error, repo_id, action, revision) from error
 
 
 def explain(error: Exception, repo_id: str, action: str, revision: str = "main") -> ModelError:
@@ -15,14 +32,15 @@ def explain(error: Exception, repo_id: str, action: str, revision: str = "main")
         repo_id: the repository that was asked for.
         action: "download" or "upload".
         revision: the branch, tag or commit that was asked for.
-    """
-    import httpx2
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    endpoint = constants.ENDPOINT
+    Returns:
+        An error whose message says in one sentence what is wrong and in one what to do.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+
     if isinstance(error, HfHubHTTPError):
-        return _explain_answer(error, repo_id, revision, action, endpoint)
+        return _explain_answer(error, repo_id, revision, action, constants.ENDPOINT)
     if isinstance(error, HFValidationError):
         return ModelError(f"'{repo_id}' is not a valid repository name ({one_line(error)}). Give owner/name.")
     # The Xet transfer library reports a full disk in words only.
@@ -30,9 +48,19 @@ def explain(error: Exception, repo_id: str, action: str, revision: str = "main")
         return DownloadError(
             f"The disk of the cache {constants.HF_HUB_CACHE} is full. Free some space or point HF_HOME to another disk."
         )
-    if isinstance(error, (httpx2.TransportError, ConnectionError)):
+    if "socksio" in str(error):
         return DownloadError(
-            f"Cannot reach {endpoint} for the {action} of {repo_id} ({one_line(error)}). "
+            "The proxy of this network speaks SOCKS, and the package socksio is missing. Run pip install socksio, or "
+            "name an HTTP proxy in HTTPS_PROXY."
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return DownloadError(
+            f"The certificate of {constants.ENDPOINT} is not trusted here ({one_line(error)}). Let SSL_CERT_FILE name "
+            "the file with your network's certificates, or use a model folder."
+        )
+    if isinstance(error, (HTTPError, ConnectionError)):
+        return DownloadError(
+            f"Cannot reach {constants.ENDPOINT} for the {action} of {repo_id} ({one_line(error)}). "
             "Check the network, the proxy and HF_ENDPOINT, or use a model folder."
         )
     if isinstance(error, OSError) and error.filename:
@@ -43,7 +71,7 @@ def explain(error: Exception, repo_id: str, action: str, revision: str = "main")
     return DownloadError(f"The {action} of {repo_id} failed ({one_line(error)}). Try again.")
 
 
-def _explain_answer(error: Exception, repo_id: str, revision: str, action: str, endpoint: str) -> ModelError:
+def _explain_answer(error: HfHubHTTPError, repo_id: str, revision: str, action: str, endpoint: str) -> ModelError:
     """Explain an error status that the Hub itself answered with."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 

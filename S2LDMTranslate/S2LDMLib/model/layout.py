@@ -6,12 +6,12 @@ Weights are not opened here: see :mod:`S2LDMLib.model.weights`.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ModelError, one_line
 from .config import FORMAT_VERSION
+from .config_files import read_json
 
 CONFIG_FILES = ("config.json", "autoencoder/config.json", "denoiser/config.json", "scheduler/config.json")
 WEIGHT_FILES = ("autoencoder/model.safetensors", "denoiser/model.safetensors")
@@ -35,11 +35,15 @@ def check_format(folder: Path) -> None:
     present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     check_complete(present, str(folder))
     for name in CONFIG_FILES:
-        _read_json(folder / name)
+        read_json(folder / name)
 
 
 def check_complete(names: Iterable[str], where: str) -> None:
-    """Raises ModelError where files of a model are missing among the ``names``; ``where`` is named in it."""
+    """Check that the ``names`` include every file of a model.
+
+    Raises:
+        ModelError: some are missing from ``where``, which it names.
+    """
     names = set(names)
     missing = [name for name in REQUIRED_FILES if name not in names]
     if not missing:
@@ -85,23 +89,18 @@ def weights_digest(folder: Path) -> str:
 
 
 def check_version(folder: Path) -> None:
+    """Check that this version reads the format that the ``config.json`` of a folder names.
+
+    Raises:
+        ModelError: it does not, or the file is missing or damaged.
+    """
     config = folder / CONFIG_FILES[0]
     if not config.is_file():
         raise ModelError(f"{folder} has no config.json. Give the folder that holds config.json.")
-    version = _read_json(config).get("format_version")
+    version = read_json(config).get("format_version")
     if type(version) is not int or version < 1:
         raise ModelError(f"{config} has no valid format_version. Give a model that S2LDM has saved.")
     if version > FORMAT_VERSION:
         raise ModelError(
             f"{config} has format {version}, but this S2LDM reads formats up to {FORMAT_VERSION}. Update S2LDM."
         )
-
-
-def _read_json(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} is not valid JSON ({one_line(error)}). Copy or download it again.") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} is not a JSON object. Copy or download it again.")
-    return content

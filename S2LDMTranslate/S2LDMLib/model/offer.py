@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from ..errors import ModelError
-from .hub import HUB_NAME, INFO_TIMEOUT_S, hub_client, silent_bar
-from .hub_errors import explain
-from .info import NO_LICENCE, licence_of_card
-from .layout import README_FILE, REQUIRED_FILES, check_complete
+from .hub import HUB_NAME, HUB_PREFIX, hub_client, list_files, read_card
+from .hub_errors import explained
+from .info import licence_of_card
+from .layout import README_FILE
 
 
 @dataclass(frozen=True)
 class Offer:
     """A model on the Hub.
 
-    model, revision: repository and commit hash.
-    bytes, missing_bytes: of its files, and of those that are not in the cache yet.
-    licence: as the repository states it.
-    cache: the folder that it would lie in.
+    Attributes:
+        model: the repository, "owner/name".
+        revision: the hash of the commit.
+        bytes: size of the model's files.
+        missing_bytes: size of those of them that are not in the cache yet.
+        licence: the licence that the repository states.
+        cache: the folder that the model would lie in.
     """
 
     model: str
@@ -39,35 +41,22 @@ def look_up(model: str) -> Offer:
         ModelError: that is no name of a repository, there is none, or it holds no complete model.
         DownloadError: the Hub, the network or a permission is in the way.
     """
-    name = HUB_NAME.fullmatch(model)
+    name = HUB_NAME.fullmatch(model.removeprefix(HUB_PREFIX))
     if name is None or Path(os.path.expanduser(model)).is_dir():
         raise ModelError(f"'{model}' is no Hub repository. Give owner/name or owner/name@revision.")
     repo_id, revision = name["repo_id"], name["revision"] or "main"
     hub = hub_client()
-    try:
-        info = hub.HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=INFO_TIMEOUT_S)
-    except Exception as error:
-        raise explain(error, repo_id, "download", revision) from error
-    sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
-    check_complete(sizes, f"{repo_id} at {revision}")
-    wanted = [name for name in (*REQUIRED_FILES, README_FILE) if name in sizes]
-    missing = [
-        name for name in wanted if not isinstance(hub.try_to_load_from_cache(repo_id, name, revision=info.sha), str)
-    ]
+    with explained(repo_id, "download", revision):
+        commit, sizes = list_files(hub, repo_id, revision)
+        is_cached = {
+            name: isinstance(hub.try_to_load_from_cache(repo_id, name, revision=commit), str) for name in sizes
+        }
+        card = read_card(hub, repo_id, commit) if README_FILE in sizes else ""
     return Offer(
         model=repo_id,
-        revision=info.sha,
-        bytes=sum(sizes[name] for name in wanted),
-        missing_bytes=sum(sizes[name] for name in missing),
-        licence=_licence(hub, repo_id, info.sha) if README_FILE in sizes else NO_LICENCE,
+        revision=commit,
+        bytes=sum(sizes.values()),
+        missing_bytes=sum(size for name, size in sizes.items() if not is_cached[name]),
+        licence=licence_of_card(card),
         cache=hub.constants.HF_HUB_CACHE,
     )
-
-
-def _licence(hub: ModuleType, repo_id: str, commit: str) -> str:
-    """As the README states it, which is the one file that is fetched for this."""
-    try:
-        card = hub.hf_hub_download(repo_id, README_FILE, revision=commit, tqdm_class=silent_bar(lambda _: None))
-    except Exception as error:
-        raise explain(error, repo_id, "download", commit) from error
-    return licence_of_card(Path(card).read_text(encoding="utf-8-sig", errors="replace"))

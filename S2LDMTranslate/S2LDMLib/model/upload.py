@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO
 
-from ..errors import ModelError, S2LDMError
-from .hub import INFO_TIMEOUT_S, hub_client, silent_bar
-from .hub_errors import explain
+from ..errors import ModelError
+from .hub import INFO_TIMEOUT_S, hub_client, read_card
+from .hub_errors import explained
 from .layout import PICKLE_SUFFIXES, README_FILE, REQUIRED_FILES, check_format
 
 
@@ -61,7 +62,7 @@ def push_to_hub(
     folder = Path(folder)
     check_upload(folder)
     hub = hub_client()
-    try:
+    with explained(repo_id, "upload"):
         api = hub.HfApi(token=token)
         if card is not None:
             _check_card(hub, card)  # before a repository is made that would stay empty
@@ -69,7 +70,7 @@ def push_to_hub(
         with ExitStack() as opened:
             # One commit, so that every revision is a whole model; open files, because their transfer is plain
             # HTTP, which every Hub-compatible server takes.
-            contents = {
+            contents: dict[str, bytes | BinaryIO] = {
                 name: opened.enter_context((folder / name).open("rb"))
                 for name in (*REQUIRED_FILES, README_FILE)
                 if (folder / name).is_file()
@@ -78,10 +79,6 @@ def push_to_hub(
                 contents[README_FILE] = card.encode()
             additions = [hub.CommitOperationAdd(name, content) for name, content in contents.items()]
             return api.create_commit(repo_id, additions, commit_message=commit_message).oid
-    except S2LDMError:
-        raise
-    except Exception as error:
-        raise explain(error, repo_id, "upload") from error
 
 
 def find_repository(repo_id: str, token: str | None = None) -> HubRepository | None:
@@ -99,19 +96,16 @@ def find_repository(repo_id: str, token: str | None = None) -> HubRepository | N
         DownloadError: the Hub, the network or a permission is in the way.
     """
     hub = hub_client()
-    try:
-        info = hub.HfApi(token=token).model_info(repo_id, timeout=INFO_TIMEOUT_S)
-        if README_FILE not in {sibling.rfilename for sibling in info.siblings or ()}:
-            return HubRepository(bool(info.private), None)
-        silent = silent_bar(lambda _: None)
-        card = hub.hf_hub_download(repo_id, README_FILE, revision=info.sha, token=token, tqdm_class=silent)
-        text = Path(card).read_text(encoding="utf-8-sig", errors="replace")
-        return HubRepository(bool(info.private), text)
-    except Exception as error:
-        # Who has no token is told 401 for a repository that there is not, and needs a token in either case.
-        if isinstance(error, hub.errors.RepositoryNotFoundError) and error.response.status_code == 404:
-            return None
-        raise explain(error, repo_id, "upload") from error
+    with explained(repo_id, "upload"):
+        try:
+            info = hub.HfApi(token=token).model_info(repo_id, timeout=INFO_TIMEOUT_S)
+        except hub.errors.RepositoryNotFoundError as error:
+            # Who has no token is told 401 for a repository that there is not, and needs a token in either case.
+            if error.response.status_code == 404:
+                return None
+            raise
+        has_card = README_FILE in {sibling.rfilename for sibling in info.siblings or ()}
+        return HubRepository(bool(info.private), read_card(hub, repo_id, info.sha, token) if has_card else None)
 
 
 def _check_card(hub: ModuleType, card: str) -> None:

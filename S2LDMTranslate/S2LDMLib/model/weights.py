@@ -96,14 +96,14 @@ def save_weights(module: torch.nn.Module, file: Path, dtype: torch.dtype | None 
 
 
 def present_name(name: str, module: torch.nn.Module) -> str:
-    """What a tensor is called today; format 1 had other names for some layers (``FORMER_NAMES`` of the module)."""
+    """Return what a tensor is called today; format 1 had other names (``FORMER_NAMES`` of the module)."""
     first, dot, rest = name.partition(".")
     former: dict[str, str] = getattr(module, "FORMER_NAMES", {})
     return former.get(first, first) + dot + rest
 
 
 def is_same_layer(stored: Sequence[int], expected: Sequence[int]) -> bool:
-    """Whether a tensor of one shape holds the values of another in their order.
+    """Return whether a tensor of one shape holds the values of another in their order.
 
     It does where format 1 had a 3D convolution over one slice, or over slices that are channels of a 2D one today.
     """

@@ -8,48 +8,42 @@ Source: arXiv 2406.13977 (syncretic encoder, E and D); van den Oord et al., arXi
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from ..model.config import AutoencoderConfig
 from .codebook import Codebook
 from .planar import to_planes, to_volume
-
-Triple = tuple[int, int, int]
+from .triple import Triple, triple
 
 
 def _kernel(stride: Triple, kernel_z: int) -> Triple:
     """Kernel of a strided convolution: 4 where it strides, as in VQVAE, else the plain extent of that axis."""
-    z, y, x = (4 if s == 2 else k for s, k in zip(stride, (kernel_z, 3, 3), strict=True))
-    return z, y, x
-
-
-def _padding(kernel: Triple) -> Triple:
-    z, y, x = ((k - 1) // 2 for k in kernel)
-    return z, y, x
+    return triple(4 if s == 2 else k for s, k in zip(stride, (kernel_z, 3, 3), strict=True))
 
 
 class Convolution(nn.Module):
     """A convolution, strided or transposed, and a ReLU.
 
-    planar: of planes [N, C, Y, X], for a kernel that is one voxel long in z.
-    fp32: whatever the autocast. For layers that give or take latents or HU: rounding those to bfloat16 was most of the
-        error of a bf16 run, and these layers are narrow, so that they cost little.
+    planar: it takes and gives planes [N, C, Y, X], not volumes; its kernel is one voxel long in z.
+    fp32: it computes in fp32 under any autocast. Layers that give or take latents or HU do: rounding those to bfloat16
+        was most of the error of a bf16 run, and these layers are narrow, so that they cost little.
     """
+
+    conv: nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d | nn.ConvTranspose3d
 
     def __init__(
         self, cin: int, cout: int, kernel: Triple, stride: Triple = (1, 1, 1), transposed: bool = False,
         relu: bool = True, fp32: bool = False, planar: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
+        padding = triple((k - 1) // 2 for k in kernel)
         if planar:
-            kind = nn.ConvTranspose2d if transposed else nn.Conv2d
-            self.conv = kind(cin, cout, kernel[1:], stride[1:], _padding(kernel)[1:])
+            in_planes = nn.ConvTranspose2d if transposed else nn.Conv2d
+            self.conv = in_planes(cin, cout, kernel[1:], stride[1:], padding[1:])
         else:
-            kind = nn.ConvTranspose3d if transposed else nn.Conv3d
-            self.conv = kind(cin, cout, kernel, stride, _padding(kernel))
+            in_volumes = nn.ConvTranspose3d if transposed else nn.Conv3d
+            self.conv = in_volumes(cin, cout, kernel, stride, padding)
         self.relu, self.fp32 = relu, fp32
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,10 +107,10 @@ class SyncreticAutoencoder(nn.Module):
         self.encoder: nn.Module = nn.Identity()
         self.decoder: nn.Module = nn.Identity()
         if config.channels:
-            ends = (config.channels[-1], config.latent_channels)
-            self.encoder = layers(*down, Convolution(*ends, kernel, relu=False, fp32=True, planar=planar))
-            first = Convolution(*reversed(ends), kernel, relu=False, fp32=True, planar=planar)
-            self.decoder = layers(first, *up)
+            deepest, latent = config.channels[-1], config.latent_channels
+            last_down = Convolution(deepest, latent, kernel, relu=False, fp32=True, planar=planar)
+            first_up = Convolution(latent, deepest, kernel, relu=False, fp32=True, planar=planar)
+            self.encoder, self.decoder = layers(*down, last_down), layers(first_up, *up)
         self.codebook = Codebook(config.num_embeddings, config.latent_channels) if config.num_embeddings else None
         shape = (1, config.latent_channels, 1, 1, 1)
         self.register_buffer("latent_mean", torch.zeros(shape))
@@ -125,8 +119,7 @@ class SyncreticAutoencoder(nn.Module):
     @property
     def stride(self) -> Triple:
         """Voxels of the volume per latent voxel, (z, y, x)."""
-        z, y, x = (math.prod(stride[axis] for stride in self.config.strides) for axis in range(3))
-        return z, y, x
+        return self.config.stride
 
     def encode(self, x: Tensor) -> Tensor:
         """Volume [B, 1, Z, Y, X], normalised, to standardised latents [B, C, Z/sz, Y/sy, X/sx] in fp32.
@@ -136,7 +129,7 @@ class SyncreticAutoencoder(nn.Module):
         return (self.encoder(x).float() - self.latent_mean) / self.latent_std
 
     def quantize(self, z: Tensor) -> Tensor:
-        """Standardised latents to the nearest entries of the codebook; unchanged where the model has none."""
+        """Standardised latents [B, C, Z, Y, X] to the nearest entries of the codebook, if the model has one."""
         if self.codebook is None:
             return z
         codes = self.codebook(z * self.latent_std + self.latent_mean)
@@ -165,6 +158,7 @@ class SyncreticAutoencoder(nn.Module):
         return self._halo(grows=False)
 
     def _halo(self, grows: bool) -> Triple:
+        """``grows``: on the way back to the input, strides lengthen the reach, as in the encoder, or shorten it."""
         halo = []
         for axis, total in enumerate(self.stride):
             reach = 0  # walked from the output back to the input, in voxels of the layer at hand
@@ -173,5 +167,4 @@ class SyncreticAutoencoder(nn.Module):
                 side = kernel // 2
                 reach = reach * stride + side if grows else -(-(reach + side) // stride)
             halo.append(-(-reach // total) if grows else reach)
-        z, y, x = halo
-        return z, y, x
+        return triple(halo)

@@ -25,12 +25,15 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def indices(self, z: Tensor) -> Tensor:
-        """Latents [B, C, Z, Y, X] to indices [B, Z, Y, X]."""
+        """The index of the nearest entry for each voxel: latents [B, C, Z, Y, X] to [B, Z, Y, X]."""
         return self.nearest(z.movedim(1, -1).reshape(-1, z.shape[1])).view(z.shape[0], *z.shape[2:])
 
     @torch.no_grad()
     def nearest(self, vectors: Tensor) -> Tensor:
-        """Vectors [N, C] to indices [N], computed in fp32 under any autocast: bf16 would change 3 % of the codes."""
+        """The index of the nearest entry for each vector: [N, C] to [N].
+
+        It is computed in fp32 under any autocast: bf16 would change 3 % of the codes.
+        """
         codes = self.embedding.float()
         norm = codes.square().sum(1)
         with torch.autocast(vectors.device.type, enabled=False):
@@ -38,5 +41,5 @@ class Codebook(nn.Module):
         return torch.cat(found)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Latents [B, C, Z, Y, X] to the nearest codes, same shape, fp32."""
+        """Replace each voxel of latents [B, C, Z, Y, X] by its nearest entry; the shape stays, in fp32."""
         return self.embedding.float()[self.indices(z)].movedim(-1, 1)

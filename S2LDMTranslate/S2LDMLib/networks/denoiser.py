@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..model.config import DenoiserConfig
-from .denoisers import Denoiser, Run, Scheduler, Triple
+from .denoisers import Denoiser, Run, Scheduler
 from .planar import to_slabs, to_volume
+from .triple import Triple
 
 EPSILON = 1e-4
 
@@ -31,10 +32,12 @@ class ChannelNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        """Normalise; ``scale`` and ``shift`` [N, C] then give ``y * (1 + scale) + shift`` in the same pass."""
-        weight, bias = self.weight, self.bias
-        if scale is not None:
+    def forward(self, x: Tensor, modulation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Normalise; a modulation (scale, shift), [N, C] each, gives ``y * (1 + scale) + shift`` in the same pass."""
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        if modulation is not None:
+            scale, shift = modulation
             weight, bias = (weight * (1 + scale))[:, None, None], (bias * (1 + scale) + shift)[:, None, None]
         # Few passes over memory, which is what a norm costs. The sum is fp32; without the casts, fp32 weights would
         # lift every activation of a bf16 run to fp32.
@@ -56,11 +59,11 @@ class Block(nn.Module):
         self.modulation = nn.Linear(embedding, 2 * cout)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Planes [N, C, Y, X] and an embedding for each of them [N, E], or one for all [1, E]."""
+        """Takes planes [N, C, Y, X] and an embedding for each of them [N, E], or one for all [1, E]."""
         scale, shift = self.modulation(embedding).chunk(2, 1)
         # In place where nothing is kept for a gradient: an activation less in memory.
         in_place = not torch.is_grad_enabled()
-        h = F.silu(self.norm1(self.conv1(x), scale, shift), in_place)
+        h = F.silu(self.norm1(self.conv1(x), (scale, shift)), in_place)
         return F.silu(self.norm2(self.conv2(h)), in_place)
 
 
@@ -76,6 +79,7 @@ class LatentDenoiser(Denoiser):
 
     def __init__(self, config: DenoiserConfig, latent_channels: int, phases: int) -> None:
         super().__init__(config)
+        self.multiple = config.multiple
         self.context = config.context // 2
         self.values_per_voxel = 2 * config.channels[0]
         width, e = config.channels, config.embedding
@@ -85,19 +89,13 @@ class LatentDenoiser(Denoiser):
         self.down = nn.ModuleList([Block(width[max(i - 1, 0)], c, e) for i, c in enumerate(width)])
         self.up = nn.ModuleList([Block(a + b, a, e) for a, b in pairwise(width)])
         self.conv_out = nn.Conv2d(width[0], latent_channels, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
-
-    @property
-    def multiple(self) -> Triple:  # type: ignore[override]
-        """Of the pooling: latent sizes (z, y, x), and the places where tiles start, must be multiples of this."""
-        m = 2 ** (len(self.config.channels) - 1)
-        return 1, m, m
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
     def reach(self) -> Triple:
-        """Latent voxels (z, y, x) around a tile on which its result can depend, for tiles that start as above.
+        """Latent voxels (z, y, x) around a tile on which its result can depend, where it starts at a ``multiple``.
 
-        Those of z are all in the first layer: see ``context`` of :meth:`forward`.
+        All that it sees along z is seen by the first layer: see ``context`` of :meth:`forward`.
         """
         reach = 3  # conv_out and the first level's block, walked from the output back to the input
         skips = [reach]
@@ -145,7 +143,7 @@ class LatentDenoiser(Denoiser):
         return ncct.float() + to_volume(self.conv_out(h), len(ncct)).float()
 
     def sample(self, z_n: Tensor, phase: Tensor, scheduler: Scheduler, steps: int, noise: Tensor, run: Run) -> Tensor:
-        """x0-prediction by DDIM with the NCCT's latent given and the similarity mask at ones; see :class:`Denoiser`.
+        """Predict x0 by DDIM with the NCCT's latent given and the similarity mask at ones; see :class:`Denoiser`.
 
         One step is a single pass and does not depend on the noise; a few more add texture.
         """

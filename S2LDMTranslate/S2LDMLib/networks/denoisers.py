@@ -1,4 +1,4 @@
-"""What a pipeline asks of a denoiser, whatever its kind, and which kinds there are."""
+"""What a pipeline asks of a denoiser, whatever its kind."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from ..errors import ModelError
-from ..model.config import PAPER, RESIDUAL_X0, DenoiserConfig
+from ..model.config import DenoiserConfig
+from .triple import Triple
 
-Triple = tuple[int, int, int]
-# Runs a network over latents, [1, C, Z, Y, X] each, in parts where that is exact; gives one of the same size, fp32.
+# ``run(network, *latents)``: runs a network over latents, [1, C, Z, Y, X] each, in parts where that is exact, and gives
+# one latent of the same size in fp32.
 Run = Callable[..., Tensor]
 
 
 class Scheduler(Protocol):
-    """The noise schedule, see :class:`S2LDMLib.inference.scheduler.LatentScheduler`."""
+    """What a denoiser asks of the noise schedule; see :class:`S2LDMLib.inference.scheduler.LatentScheduler`."""
 
     def timesteps(self, steps: int) -> list[int]: ...
 
@@ -29,14 +29,15 @@ class Scheduler(Protocol):
 
 
 class Denoiser(nn.Module, ABC):
-    """From the NCCT's latent to the CECT's.
+    """A network that leads from the NCCT's latent to the CECT's.
 
     Attributes:
         config: what it was built from.
         multiple: latent sizes (z, y, x), and the places where tiles start, must be multiples of this.
         context: slices beyond both ends of a tile that its inputs hold and its result does not.
-        values_per_voxel: of one layer of its finest level, per latent voxel: what its memory is reckoned from.
-        is_tileable: nothing beyond ``reach`` enters a voxel, so that halo tiles give what one run gives.
+        values_per_voxel: how many values one layer of its finest level holds for each latent voxel; the memory that a
+            tile needs is reckoned from it.
+        is_tileable: whether nothing beyond ``reach`` enters a voxel, so that halo tiles give what one run gives.
     """
 
     multiple: Triple = (1, 1, 1)
@@ -54,32 +55,16 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, z_n: Tensor, phase: Tensor, scheduler: Scheduler, steps: int, noise: Tensor, run: Run) -> Tensor:
-        """The CECT's latent, deterministic given the noise.
+        """Make the CECT's latent; the same noise gives the same result.
 
         Args:
             z_n: standardised latent of the NCCT [1, C, Z, Y, X].
             phase: [1], index into the model's phases.
+            scheduler: the model's noise schedule.
             steps: passes over the latent, 1 or more.
-            noise: standard normal, as z_n.
+            noise: standard normal, of the shape of z_n.
             run: calls a network on latents, in tiles where the denoiser allows it, and reports each as progress.
 
         Returns:
             Standardised latent [1, C, Z, Y, X], fp32.
         """
-
-
-def build_denoiser(config: DenoiserConfig, latent_channels: int, phases: int) -> Denoiser:
-    """The denoiser that a configuration names, untrained.
-
-    Raises:
-        ModelError: its kind is unknown.
-    """
-    if config.kind == RESIDUAL_X0:
-        from .denoiser import LatentDenoiser
-
-        return LatentDenoiser(config, latent_channels, phases)
-    if config.kind == PAPER:
-        from .paper_denoiser import PaperDenoiser  # MONAI, which it is made of, is slow to import
-
-        return PaperDenoiser(config, latent_channels, phases)
-    raise ModelError(f"The denoiser kind {config.kind!r} is unknown; update this program.")

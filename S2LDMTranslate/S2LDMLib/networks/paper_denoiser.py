@@ -8,6 +8,7 @@ Source: arXiv 2406.13977; Rombach et al., arXiv 2112.10752.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from monai.inferers import sliding_window_inference
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..model.config import DenoiserConfig
-from .denoisers import Denoiser, Run, Scheduler, Triple
+from .denoisers import Denoiser, Run, Scheduler
+from .triple import Triple
 
 
 class PaperDenoiser(Denoiser):
@@ -40,14 +42,15 @@ class PaperDenoiser(Denoiser):
         )  # fmt: skip
 
     def reach(self) -> Triple:
-        """A window: about what a voxel's result depends on."""
+        """The window (z, y, x) in latent voxels: about what a voxel's result depends on."""
         return self.window
 
     def forward(self, x: Tensor, timestep: Tensor, phase: Tensor) -> Tensor:
+        """Predict the noise in x [B, C, Z, Y, X] at a timestep [B], for a phase [B]; the shape is that of x."""
         return self.unet(x, timestep, class_labels=phase)
 
     def sample(self, z_n: Tensor, phase: Tensor, scheduler: Scheduler, steps: int, noise: Tensor, run: Run) -> Tensor:
-        """Noise prediction that starts from the noised latent of the NCCT, with no condition; see :class:`Denoiser`.
+        """Predict the noise, beginning with the noised latent of the NCCT, without a condition; see :class:`Denoiser`.
 
         Source: arXiv 2406.13977; a reconstruction. It needs a schedule without zero terminal SNR.
         """
@@ -62,7 +65,9 @@ class PaperDenoiser(Denoiser):
         return x
 
     def _in_windows(self, x: Tensor, timestep: Tensor, phase: Tensor) -> Tensor:
-        """In blended windows of the training size. A copy of x, since MONAI's inferer may scale it in place."""
-        return sliding_window_inference(
-            x.clone(), self.window, 1, lambda part: self(part, timestep, phase), overlap=0.25, mode="gaussian"
-        )
+        """Predict in blended windows of the training size."""
+        made = sliding_window_inference(
+            x.clone(),  # MONAI's inferer may scale it in place
+            self.window, 1, lambda part: self(part, timestep, phase), overlap=0.25, mode="gaussian",
+        )  # fmt: skip
+        return cast(Tensor, made)  # one network output makes one tensor

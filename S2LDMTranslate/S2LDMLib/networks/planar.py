@@ -6,17 +6,21 @@ to a slow kernel), and pooling in bfloat16 exists in 2D alone. With channels-las
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 def to_planes(volume: Tensor) -> Tensor:
-    """[B, C, Z, Y, X] to [B * Z, C, Y, X]."""
+    """See a volume [B, C, Z, Y, X] as planes [B * Z, C, Y, X]."""
     return volume.movedim(2, 1).flatten(0, 1)
 
 
 def to_volume(planes: Tensor, batch: int) -> Tensor:
-    """[B * Z, C, Y, X] back to [B, C, Z, Y, X]."""
+    """See planes [B * Z, C, Y, X] as a volume [B, C, Z, Y, X] again."""
     return planes.unflatten(0, (batch, -1)).movedim(1, 2)
 
 
@@ -29,12 +33,11 @@ def to_slabs(volume: Tensor, context: int) -> Tensor:
     return to_planes(slabs).contiguous(memory_format=torch.channels_last)
 
 
-def channels_last(network: nn.Module) -> nn.Module:
+def channels_last(network: Network) -> Network:
     """Lay out the weights of 2D and 3D convolutions as channels-last memory asks for; in place, returns the network."""
     for parameter in network.parameters():
         if parameter.dim() in (4, 5):
             layout = torch.channels_last if parameter.dim() == 4 else torch.channels_last_3d
-            parameter.data = parameter.data.to(
-                memory_format=layout
-            )  # sets strides even where one channel leaves them open
+            # Unlike contiguous(), this sets strides even where one channel leaves them open.
+            parameter.data = parameter.data.to(memory_format=layout)
     return network

@@ -202,8 +202,7 @@ class Organs:
         ]
 
     def _tree(self, start: tuple, end: tuple, radius: float, depth: int) -> list[Tube]:
-        """Bent branch from start to end that divides until ``depth`` is used up; the calibre falls to a
-        third."""
+        """A bent branch from start to end that divides until ``depth`` is used up; its calibre falls to a third."""
         a, b = np.asarray(start, float), np.asarray(end, float)
         length = np.linalg.norm(b - a)
         bends = [a + (b - a) * t + self._rng.normal(0, 0.06 * length, 3) * np.sin(np.pi * t) for t in (0, 0.35, 0.7, 1)]
@@ -266,8 +265,7 @@ class Organs:
             4,
         )
         self.small_bowel = []
-        # Jejunum fills the left upper quadrant, ileum the whole width further down, in two layers front to
-        # back.
+        # Jejunum fills the left upper quadrant, ileum the whole width further down, in two layers front to back.
         for left, depth, top in (
             (30, -84, -30),
             (10, -106, -40),

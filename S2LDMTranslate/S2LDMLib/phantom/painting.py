@@ -15,7 +15,7 @@ AIR_HU, TABLE_HU = -1000.0, 100.0
 
 
 class Patient:
-    """Geometry, densities and textures of one seed; it lives in the model frame of ``phantom_anatomy``."""
+    """Geometry, densities and textures of one seed; it lives in the model frame of :mod:`S2LDMLib.phantom.torso`."""
 
     def __init__(self, seed: int, oral_contrast: bool | None) -> None:
         rng = np.random.default_rng([seed, 1])
@@ -77,7 +77,7 @@ class Plane:
 
     def window(self, shape: Ellipsoid | Tube) -> tuple[slice, slice] | None:
         """Rows and columns that the shape can touch, or None when it misses the plane."""
-        low, high = shape.box
+        low, high = shape.bounds
         margin = 11.0  # the largest shift of Patient.bend
         if low[2] - margin > self.z or high[2] + margin < self.z:
             return None

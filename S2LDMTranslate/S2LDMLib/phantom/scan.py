@@ -1,9 +1,9 @@
 """Procedural abdominal CT: registered non-contrast, late arterial and portal venous volumes from a seed.
 
-Every axial slice is painted organ by organ, back to front, with soft edges at several heights inside the
-slice, then averaged (partial volume), blurred in-plane and given CT-like noise. Geometry comes from
-``torso`` and ``organs``; ``tissues`` says how dense each tissue is in each phase. The phantom is made up: it shows
-no patient and proves nothing clinical.
+Every axial slice is painted organ by organ, back to front, with soft edges at several heights inside the slice, then
+averaged (partial volume), blurred in-plane and given CT-like noise. Geometry comes from ``torso`` and ``organs``;
+``tissues`` says how dense each tissue is in each phase. The phantom is made up: it shows no patient and proves nothing
+clinical.
 """
 
 from __future__ import annotations

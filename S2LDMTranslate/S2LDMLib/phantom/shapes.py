@@ -13,7 +13,7 @@ import numpy as np
 
 Array = np.ndarray
 Points = tuple[Array, Array, Array]
-Box = tuple[tuple[float, ...], tuple[float, ...]]
+Bounds = tuple[tuple[float, ...], tuple[float, ...]]  # the lowest and the highest x, y, z in mm
 
 
 def smooth_max(a: Array, b: Array, width: float) -> Array:
@@ -35,8 +35,7 @@ def ramp(value: Array | float, low: float, high: float) -> Array:
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """Ellipsoid with semi-axes in mm, turned by ``yaw`` (about z) and then tilted by ``roll`` (about y), in
-    rad."""
+    """An ellipsoid with semi-axes in mm, turned by ``yaw`` (about z), then tilted by ``roll`` (about y), in rad."""
 
     centre: tuple[float, float, float]
     radii: tuple[float, float, float]
@@ -44,7 +43,8 @@ class Ellipsoid:
     roll: float = 0.0
 
     @cached_property
-    def box(self) -> Box:
+    def bounds(self) -> Bounds:
+        """The box that holds the ellipsoid."""
         centre = np.asarray(self.centre)
         turned = bool(self.yaw or self.roll)
         reach = np.full(3, max(self.radii)) if turned else np.asarray(self.radii, float)
@@ -59,8 +59,7 @@ class Ellipsoid:
         return cos * x + sin * z, y, cos * z - sin * x
 
     def distance(self, points: Points) -> Array:
-        # First-order distance k0 (k0 - 1) / k1 of an implicit ellipsoid: exact near the surface, which is
-        # all we use.
+        # First-order distance k0 (k0 - 1) / k1 of an implicit ellipsoid: exact near the surface, which is all we use.
         local = self.local(points)
         k0 = np.sqrt(sum((p / np.float32(r)) ** 2 for p, r in zip(local, self.radii, strict=True)))
         k1 = np.sqrt(sum((p / np.float32(r * r)) ** 2 for p, r in zip(local, self.radii, strict=True)))
@@ -75,14 +74,14 @@ class Tube:
     radii: Array
 
     @cached_property
-    def box(self) -> Box:
+    def bounds(self) -> Bounds:
+        """The box that holds the tube."""
         reach = self.radii[:, None]
         return tuple((self.nodes - reach).min(0).tolist()), tuple((self.nodes + reach).max(0).tolist())
 
     @cached_property
     def _cones(self) -> list[tuple]:
-        """Both ends (x, y, z, radius) of every cone and its reach, as plain floats: NumPy scalars are
-        slow."""
+        """Both ends (x, y, z, radius) of every cone and its reach, as plain floats: NumPy scalars are slow."""
         ends = np.column_stack([self.nodes, self.radii]).tolist()
         # The margin keeps the soft edge and the shift of the points inside the window.
         return [(a, b, max(a[3], b[3]) + 10.0) for a, b in pairwise(ends)]
@@ -119,8 +118,7 @@ def _cone_distance(points: Points, a: list[float], b: list[float]) -> Array:
 
 
 def curve(nodes: list[tuple[float, ...]], steps: int = 4) -> Tube:
-    """Tube along a Catmull-Rom spline through ``nodes`` (x, y, z, radius), ``steps`` segments between two
-    nodes."""
+    """A tube along a Catmull-Rom spline through nodes (x, y, z, radius), ``steps`` segments between two of them."""
     p = np.asarray(nodes, np.float32)
     p = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
     t = np.linspace(0, 1, steps, endpoint=False, dtype=np.float32)[:, None]

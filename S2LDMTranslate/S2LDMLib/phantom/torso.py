@@ -1,10 +1,9 @@
 """Where the organs of the abdominal phantom lie: signed distances in mm, no Hounsfield units.
 
-Model frame: x to the patient's left, y to posterior, z to the head; x = 0 in the spine, z = 0 in the middle
-of L1. Positions and sizes were laid out by hand after common anatomy and the rough organ extents of two
-public label maps (TotalSegmentator test data, Apache-2.0; LIDC-IDRI-0001, CC BY 3.0); every seed varies
-them. A signed distance is negative inside. Points are three arrays that broadcast to one axial slice (rows,
-columns).
+Model frame: x to the patient's left, y to posterior, z to the head; x = 0 in the spine, z = 0 in the middle of L1.
+Positions and sizes were laid out by hand after common anatomy and the rough organ extents of two public label maps
+(TotalSegmentator test data, Apache-2.0; LIDC-IDRI-0001, CC BY 3.0); every seed varies them. A signed distance is
+negative inside. Points are three arrays that broadcast to one axial slice (rows, columns).
 """
 
 from __future__ import annotations
@@ -73,9 +72,8 @@ class Torso:
         """Radial distance to a superellipse; the waist narrows and the belly bulges with z."""
         x, y, z = points
         a = self.half_width + grow_x - self.waist * np.exp(-(((z + 70) / 45) ** 2)) - 10 * ramp(z, 60, 170)
-        b = self.half_depth + grow_y
         x, y = np.abs(x), y - self.middle(z)
-        b = b + np.where(y < 0, self.belly * ramp(-z, -60, 60), 0)
+        b = self.half_depth + grow_y + np.where(y < 0, self.belly * ramp(-z, -60, 60), 0)
         radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
         f = ((x / a) ** 2.2 + (np.abs(y) / b) ** 2.2) ** np.float32(1 / 2.2)
         return radius * (1 - 1 / np.maximum(f, 1e-3))
@@ -102,8 +100,7 @@ class Torso:
         return np.arctan2(np.abs(x) / self.half_width, back) / np.float32(np.pi)
 
     def wall_thickness(self, points: Points, around: Array) -> Array:
-        """Thickness of the wall: three flank muscles, rectus, the thin lines between; chest wall above the
-        costal arch."""
+        """Thickness of the wall: three flank muscles, rectus, the thin lines between; above them the chest wall."""
         flank = np.interp(
             around, (0, 0.2, 0.32, 0.6, 0.72, 0.765, 0.80, 0.9, 0.975, 1.0), (4, 4, 14, 17, 10, 4, 11, 11, 8, 2)
         )
@@ -113,8 +110,7 @@ class Torso:
         return (flank + (10 - flank) * chest).astype(np.float32)
 
     def rib(self, points: Points, shell: Array, around: Array, level: int) -> tuple[Array, Array]:
-        """Distance to one pair of ribs and the fraction ``around`` past its bony end (negative inside
-        bone)."""
+        """Distance to one pair of ribs and the fraction ``around`` past its bony end (negative inside bone)."""
         start, end = RIBS[level]
         bony = np.minimum(around, end)
         height = start - self.rib_drop * np.sin(np.minimum(bony, 0.62) * np.float32(np.pi / 1.24))
@@ -140,7 +136,7 @@ class Torso:
 
 def spine_y(z: Array | float) -> Array:
     """y of the middle of the vertebral bodies at height z."""
-    return np.interp(z, VERTEBRAE[:, 0], VERTEBRAE[:, 1]).astype(np.float32)
+    return np.asarray(np.interp(z, VERTEBRAE[:, 0], VERTEBRAE[:, 1]), np.float32)
 
 
 def vertebral_body(points: Points) -> tuple[Array, Array]:
@@ -158,8 +154,7 @@ def vertebral_body(points: Points) -> tuple[Array, Array]:
 
 
 def vertebral_arches() -> list[Tube]:
-    """Pedicles, laminae, articular, transverse and spinous processes of all levels, and the heads of the
-    ribs."""
+    """Pedicles, laminae, articular, transverse and spinous processes of all levels, and the heads of the ribs."""
     parts: list[Tube] = []
     for row, (z, y, a, b) in enumerate(VERTEBRAE.tolist()):
         thoracic = row >= FIRST_THORACIC

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from .grid import Box
+
 BODY_THRESHOLD_HU = -300.0
 _CELL_MM = 2.5  # coarse grid: fine enough to part patient and table, 10 to 100 times fewer cells than voxels
 _OPENING_RADIUS_MM = 5.0  # removes table shells, tubes and blankets; a chest wall is thicker
 _SMALLEST_BODY_CM3 = 1.0  # below it, what is left is a speck
 _PART_OF_LARGEST = 0.3  # the second leg is a body too, a head rest is not
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _CoarseBody:
     """The body on a coarse grid laid over ``box``; ``outer`` holds all its skin, ``inner`` none of it."""
 
     box: Box
-    factors: tuple[int, int, int]  # voxels a cell along z, y, x
+    factors: tuple[int, ...]  # voxels a cell along z, y, x
     outer: np.ndarray  # bool, cells (z, y, x)
     inner: np.ndarray  # bool, same shape
 
@@ -80,7 +80,10 @@ def body_mask(image: sitk.Image) -> sitk.Image:
 
 
 def _mask_planes(image: sitk.Image, coarse: _CoarseBody) -> Iterator[tuple[int, np.ndarray]]:
-    """Plane by plane, so that no second volume of voxels is needed: (z index, bool (y, x) within the box)."""
+    """Yields the z index and the mask, bool (y, x) within the box, of one plane after the other.
+
+    So no second volume of voxels is needed.
+    """
     voxels = sitk.GetArrayViewFromImage(image)
     z, y, x = coarse.box
     for index in range(z.start, z.stop):
@@ -117,12 +120,12 @@ def _box_above_threshold(image: sitk.Image) -> Box | None:
         planes[index] = plane_rows.any()
         rows |= plane_rows
         columns |= above.any(axis=0)
-    box = _extent(planes), _extent(rows), _extent(columns)
-    return None if None in box else box
+    z, y, x = _extent(planes), _extent(rows), _extent(columns)
+    return None if z is None or y is None or x is None else (z, y, x)
 
 
-def _to_cells(image: sitk.Image, box: Box, factors: tuple[int, int, int]) -> np.ndarray:
-    """bool (z, y, x) in cells: at least half of the cell's voxels are above the threshold."""
+def _to_cells(image: sitk.Image, box: Box, factors: tuple[int, ...]) -> np.ndarray:
+    """Which cells, bool (z, y, x), have at least half of their voxels above the threshold."""
     voxels = sitk.GetArrayViewFromImage(image)
     fz, fy, fx = factors
     shape = [-(-(part.stop - part.start) // factor) for part, factor in zip(box, factors, strict=True)]
@@ -148,7 +151,7 @@ def _open_in_plane(cells: np.ndarray, cell_mm: list[float]) -> np.ndarray:
 
 
 def _morph(operation: Callable[..., sitk.Image], cells: np.ndarray, radius_xyz: list[int]) -> np.ndarray:
-    """Binary morphology with air outside the box, whatever ITK would assume at the border."""
+    """Apply a binary morphology with air outside the box, whatever ITK would assume at the border."""
     width = [(r, r) for r in radius_xyz[::-1]]
     padded = sitk.GetImageFromArray(np.pad(cells, width).astype(np.uint8))
     result = sitk.GetArrayFromImage(operation(padded, radius_xyz, sitk.sitkBall))
@@ -174,7 +177,7 @@ def _fill_planes(cells: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _to_voxels(cells: np.ndarray, factors: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+def _to_voxels(cells: np.ndarray, factors: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
     return cells.repeat(factors[0], axis=0).repeat(factors[1], axis=1)[: shape[0], : shape[1]]
 
 

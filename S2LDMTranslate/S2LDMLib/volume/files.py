@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from ..atomic import atomic_write
-from ..errors import InputError
+from ..errors import InputError, S2LDMWarning
 from .grid import to_int16
 from .nifti import check_nifti, damaged, keep_geometry
 from .orientation import check_metaimage_orientation, check_nrrd_orientation
@@ -23,14 +24,14 @@ _DESCRIP_BYTES = 79
 
 
 def read_file(path: Path) -> sitk.Image:
-    """Reads a volume from one file of ``INPUT_SUFFIXES``.
+    """Read a volume from one file of ``INPUT_SUFFIXES``.
 
     Returns:
         3D scalar image with the file's own geometry and voxel type. Whether its values are HU is for
         :func:`S2LDMLib.guard.input_checks.check_input` to judge.
 
     Raises:
-        InputError: damaged, truncated, of an unknown format, not 3D, more than one value a voxel.
+        InputError: the file is damaged, truncated, of an unknown format, not 3D, or holds several values a voxel.
     """
     suffix = suffix_of(path, INPUT_SUFFIXES)
     if suffix is None:
@@ -54,7 +55,7 @@ def write_volume(
     image: sitk.Image, path: str | Path, overwrite: bool = False, metadata: Mapping[str, str] | None = None,
     like: Path | None = None,
 ) -> None:  # fmt: skip
-    """Writes a volume as compressed int16, all or nothing; the same volume gives the same bytes every time.
+    """Write a volume as compressed int16, all or nothing; the same volume gives the same bytes every time.
 
     Args:
         image: 3D scalar image in HU; rounded and clipped to int16.
@@ -71,22 +72,23 @@ def write_volume(
     """
     path = Path(path)
     check_output_path(path, overwrite)
-    suffix = suffix_of(path, OUTPUT_SUFFIXES)
-    labelled = _labelled(to_int16(image), suffix, metadata or {})
+    is_nifti = path.name.lower().endswith(".nii.gz")
+    labelled = _labelled(to_int16(image), is_nifti, metadata or {})
     try:
         with atomic_write(path) as partial, quiet_itk():
             sitk.WriteImage(labelled, _for_itk(partial), useCompression=True)
-            if suffix == ".nii.gz" and like is not None and suffix_of(like, (".nii", ".nii.gz")):
+            if is_nifti and like is not None and suffix_of(like, (".nii", ".nii.gz")):
                 keep_geometry(partial, like)
     except (RuntimeError, OSError) as error:
         raise InputError(f"{path} could not be written. Check the disk's free space and permissions.") from error
 
 
 def check_output_path(path: str | Path, overwrite: bool, suffixes: Sequence[str] = OUTPUT_SUFFIXES) -> None:
-    """Fails now rather than after minutes of computing.
+    """Refuse an output file now rather than after minutes of computing.
 
     Raises:
-        InputError: unknown suffix, existing file without ``overwrite``, folder missing or not writable.
+        InputError: the suffix is unknown, the file exists and there is no ``overwrite``, or its folder is missing or
+            not writable.
     """
     path = Path(path)
     _for_itk(path)
@@ -120,14 +122,17 @@ def _for_itk(path: Path) -> str:
 
 def _read_image(path: Path) -> sitk.Image:
     try:
-        with quiet_itk():
-            return sitk.ReadImage(_for_itk(path))
+        with quiet_itk() as said:
+            image = sitk.ReadImage(_for_itk(path))
     except RuntimeError as error:
         if "orthonormal" in str(error):
             raise InputError(
                 f"{path} has a sheared or non-perpendicular grid. Resample it in Slicer and give that volume."
             ) from error
         raise InputError(damaged(path)) from error
+    for words in said:
+        warnings.warn(f"Reading {path.name}, ITK says: {words}. Make sure that it lies as it should.", S2LDMWarning, 4)
+    return image
 
 
 def _as_3d(image: sitk.Image, path: Path) -> sitk.Image:
@@ -145,13 +150,13 @@ def _as_3d(image: sitk.Image, path: Path) -> sitk.Image:
     return image
 
 
-def _labelled(image: sitk.Image, suffix: str, metadata: Mapping[str, str]) -> sitk.Image:
+def _labelled(image: sitk.Image, is_nifti: bool, metadata: Mapping[str, str]) -> sitk.Image:
     # A new image: sitk.Image(image) shares its entries with the original, and erasing one erases both.
     result = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image))
     result.CopyInformation(image)
     for key, value in metadata.items():
         line = " ".join(value.encode("ascii", "replace").decode().split())
-        if suffix != ".nii.gz":
+        if not is_nifti:
             result.SetMetaData(key, line)
         elif key == DESCRIPTION:
             result.SetMetaData("ITK_FileNotes", line[:_DESCRIP_BYTES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,12 @@ import SimpleITK as sitk
 
 AIR_HU = -1024  # what lies outside the patient and outside the reconstruction circle
 
+Box = tuple[slice, slice, slice]  # index ranges (z, y, x), in the order of ``sitk.GetArrayFromImage``
+
 
 @dataclass(frozen=True)
 class Grid:
-    """Geometry of a volume without its voxels, x, y, z as in SimpleITK: mm, LPS."""
+    """The geometry of a volume without its voxels: mm in LPS, in the order x, y, z as in SimpleITK."""
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -21,6 +24,7 @@ class Grid:
 
     @classmethod
     def of(cls, image: sitk.Image) -> Grid:
+        """The grid that an image lies on."""
         return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
     def image(self, array: np.ndarray) -> sitk.Image:
@@ -32,8 +36,31 @@ class Grid:
         return result
 
 
+def whole_box(image: sitk.Image) -> Box:
+    """The index ranges of all voxels of a 3D image."""
+    x, y, z = image.GetSize()
+    return slice(0, z), slice(0, y), slice(0, x)
+
+
+def lps_axes(image: sitk.Image) -> tuple[int, int, int]:
+    """Which of the image's axes run nearest to left-right, front-back and head-foot."""
+    letters = orientation_of(image.GetDirection())
+    x, y, z = (next(axis for axis in range(3) if letters[axis] in pair) for pair in ("LR", "AP", "IS"))
+    return x, y, z
+
+
+def orientation_of(direction: Sequence[float]) -> str:
+    """The name of an axis order as ``sitk.DICOMOrient`` takes it, such as ``LPS``, by nine direction cosines."""
+    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction)
+
+
+def to_lps(image: sitk.Image) -> sitk.Image:
+    """The same voxels in the axis order LPS: x to the patient's left, y to the back, z to the head."""
+    return sitk.DICOMOrient(image, "LPS")
+
+
 def to_int16(image: sitk.Image) -> sitk.Image:
-    """Rounded and clipped; the image itself where it is int16 already."""
+    """The image with its values rounded and clipped to int16; the image itself where they are int16 already."""
     if image.GetPixelID() == sitk.sitkInt16:
         return image
     limits = np.iinfo(np.int16)

@@ -24,6 +24,7 @@ from .orientation import check_square
 _HEADER = 348
 _CHUNK = 1 << 20
 _GEOMETRY = (slice(76, 92), slice(252, 328))  # pixdim[0..3]; qform_code ... srow_z
+_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 64: 64, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}  # of a voxel, by datatype
 _FARTHEST_VOXELS = 0.5  # between the corners that two transforms give
 
 
@@ -52,14 +53,15 @@ def check_nifti(path: Path) -> None:
         InputError: truncated, damaged, NIfTI-2, without a usable spacing or orientation, or with two that differ.
     """
     try:
-        with open_nifti(path) as file:
+        with open_nifti(path) as file, np.errstate(all="ignore"):
             header = parse_nifti(file.read(_HEADER), path)
             held = _HEADER + sum(iter(lambda: len(file.read(_CHUNK)), 0))  # to the end, where gzip has its checksum
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(damaged(path)) from error
     if held < header.bytes_needed:
         raise InputError(damaged(path))
-    _check_geometry(header, path)
+    with np.errstate(all="ignore"):  # what is no number is refused
+        _check_geometry(header, path)
 
 
 def damaged(path: Path) -> str:
@@ -79,17 +81,18 @@ def parse_nifti(raw: bytes, path: Path) -> NiftiHeader:
     if order is None or raw[344:347] != b"n+1":
         raise InputError(damaged(path))
     rank, *dims = struct.unpack_from(order + "8h", raw, 40)
-    if not 1 <= rank <= 7 or min(dims[:rank]) < 1:
-        raise InputError(damaged(path))
-    (bits,) = struct.unpack_from(order + "h", raw, 72)
-    qfac, *steps = struct.unpack_from(order + "4f", raw, 76)
+    kind, bits = struct.unpack_from(order + "2h", raw, 70)
     (offset,) = struct.unpack_from(order + "f", raw, 108)
+    is_sound = 1 <= rank <= 7 and min(dims[:rank]) >= 1 and math.isfinite(offset) and _BITS.get(kind, bits) == bits
+    if not is_sound:
+        raise InputError(damaged(path))
+    qfac, *steps = struct.unpack_from(order + "4f", raw, 76)
     q_code, s_code = struct.unpack_from(order + "2h", raw, 252)
     spacing = (float(steps[0]), float(steps[1]), float(steps[2]))
     sform = np.vstack([np.reshape(struct.unpack_from(order + "12f", raw, 280), (3, 4)), [0, 0, 0, 1]])
     qform = _quaternion_transform(struct.unpack_from(order + "6f", raw, 256), spacing, -1 if qfac < 0 else 1)
     return NiftiHeader(
-        raw, order, tuple(dims[:rank]), spacing, int(offset) + math.prod(dims[:rank]) * bits // 8,
+        raw, order, tuple(dims[:rank]), spacing, max(int(offset), _HEADER + 4) + math.prod(dims[:rank]) * bits // 8,
         qform if q_code > 0 else None, sform if s_code > 0 else None,
     )  # fmt: skip
 

@@ -54,6 +54,6 @@ def check_square(path: Path, axes: np.ndarray) -> None:
 
 def _unstated(path: Path, lacks: str) -> str:
     return (
-        f"{path} does not say how the patient lies ({lacks}), and left could be taken for right. Export the volume anew "
-        "from its DICOM, or open it in Slicer, make sure of its orientation and save it as .nrrd."
+        f"{path} does not say how the patient lies ({lacks}), and left could be taken for right. Export the volume "
+        "anew from its DICOM, or open it in Slicer, make sure of its orientation and save it as .nrrd."
     )

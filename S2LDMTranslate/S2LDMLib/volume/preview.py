@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..about import NOTICE
 from ..atomic import atomic_write
 from .body import body_box
+from .grid import Box, to_lps, whole_box
 
 WINDOW, LEVEL = 400.0, 0.0
 LARGEST_DIFFERENCE_HU = 300.0
@@ -22,20 +23,18 @@ NOT_MEASURED_HU = -1024
 def compare_picture(
     ncct: sitk.Image, synthetic: dict[str, sitk.Image], real: dict[str, sitk.Image] | None = None
 ) -> Image.Image:
-    """Axial slices as rows; columns are the NCCT and, for each phase, the synthetic image and the difference.
+    """Draw axial slices as rows; columns are the NCCT and, for each phase, the synthetic image and the difference.
 
     Args:
         ncct: the input, HU.
-        synthetic: phase to synthetic CECT on the same grid, HU.
-        real: phase to real CECT on the same grid, HU: a column more, and the difference is the one to it and not to
-            the NCCT; it is black where the real scan measured nothing (-1024 HU).
+        synthetic: for each phase the synthetic CECT on the same grid, HU.
+        real: for each phase the real CECT on the same grid, HU. It is shown in a column more, and the difference is
+            the one to it and not to the NCCT; that is black where the real scan measured nothing (-1024 HU).
     """
     real = real or {}
-    source = sitk.DICOMOrient(ncct, "LPS")
-    made, true = (
-        {phase: sitk.DICOMOrient(image, "LPS") for phase, image in images.items()} for images in (synthetic, real)
-    )
-    box = body_box(source) or tuple(slice(0, n) for n in reversed(source.GetSize()))
+    source = to_lps(ncct)
+    made, true = ({phase: to_lps(image) for phase, image in images.items()} for images in (synthetic, real))
+    box = body_box(source) or whole_box(source)
     rows = []
     for z in _slices(box[0]):
         plane = _plane(source, z)
@@ -59,7 +58,7 @@ def write_picture(picture: Image.Image, path: Path) -> None:
 
 
 def _slices(z: slice) -> list[int]:
-    """Evenly spread slices, head first, away from both ends."""
+    """Choose evenly spread slices, head first, away from both ends."""
     count = min(SLICES, z.stop - z.start)
     return [z.start + round((z.stop - z.start - 1) * (i + 1) / (count + 1)) for i in reversed(range(count))]
 
@@ -74,15 +73,13 @@ def _grey(hu: np.ndarray) -> np.ndarray:
 
 
 def _colour(difference: np.ndarray) -> np.ndarray:
-    """Blue below, black at, orange to white above zero."""
+    """Colour a difference: blue below, black at, orange to white above zero."""
     up, down = (np.clip(sign * difference / LARGEST_DIFFERENCE_HU, 0, 1) for sign in (1, -1))
     rgb = np.stack([1.8 * up, 1.2 * up + 0.5 * down, 0.6 * up**2 + 1.8 * down], -1)
     return (np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 
-def _labelled(
-    rgb: np.ndarray, label: str, source: sitk.Image, box: tuple[slice, slice, slice], legend: bool = False
-) -> Image.Image:
+def _labelled(rgb: np.ndarray, label: str, source: sitk.Image, box: Box, legend: bool = False) -> Image.Image:
     """The patient's part of a plane with square pixels, and its label."""
     sx, sy, _ = source.GetSpacing()
     _, y, x = box

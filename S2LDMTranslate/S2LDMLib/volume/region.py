@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import SimpleITK as sitk
 
 from ..errors import InputError
-
-Box = tuple[slice, slice, slice]
+from .grid import Box
 
 _EDGE = 1e-3  # of a voxel: a box that ends at a voxel's centre holds it
 _SMALLEST_MM = 10.0  # less shows no organ
@@ -26,7 +25,7 @@ class Region:
 
     @classmethod
     def of_bounds(cls, bounds: Sequence[float]) -> Region:
-        """From x0, x1, y0, y1, z0, z1 in mm, in LPS.
+        """Make a region of x0, x1, y0, y1, z0, z1 in mm, in LPS.
 
         Raises:
             InputError: not a box of at least 10 mm along each axis.
@@ -41,7 +40,7 @@ class Region:
         return cls(low, high)
 
     def __str__(self) -> str:
-        """As ``--region`` takes it."""
+        """The six bounds as ``--region`` takes them."""
         return " ".join(f"{a:.2f} {b:.2f}" for a, b in zip(self.low, self.high, strict=True))
 
     def box(self, image: sitk.Image) -> Box:
@@ -59,9 +58,9 @@ class Region:
             along = [index[axis] for index in indices]
             start, stop = math.ceil(min(along) - _EDGE), math.floor(max(along) + _EDGE) + 1
             ranges.append(slice(max(0, start), min(size, stop)))
-        if any(part.start >= part.stop for part in ranges):
-            raise InputError("The region lies outside the volume. Move it over the patient.")
         x, y, z = ranges
+        if is_empty((z, y, x)):
+            raise InputError("The region lies outside the volume. Move it over the patient.")
         return z, y, x
 
 
@@ -71,7 +70,12 @@ def grow(box: Box, margin: Sequence[int]) -> Box:
     return z, y, x
 
 
-def overlap(a: Box, b: Box) -> Box | None:
-    """What two boxes have in common, None for nothing."""
+def overlap(a: Box, b: Box) -> Box:
+    """What two boxes have in common; for nothing a box that :func:`is_empty`."""
     z, y, x = (slice(max(p.start, q.start), min(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
-    return (z, y, x) if all(part.start < part.stop for part in (z, y, x)) else None
+    return z, y, x
+
+
+def is_empty(box: Box) -> bool:
+    """Whether a box holds no voxel."""
+    return any(part.start >= part.stop for part in box)

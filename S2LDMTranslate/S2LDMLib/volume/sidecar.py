@@ -11,11 +11,11 @@ from ..atomic import atomic_write
 from ..errors import InputError
 from .files import OUTPUT_SUFFIXES
 
-_SENTENCE = "SYNTHETIC. EngineResult from a non-contrast CT by a model; not a real scan, not for diagnosis."
+_SENTENCE = "SYNTHETIC. Made from a non-contrast CT by a model; not a real scan, not for diagnosis."
 
 
 def sidecar_path(volume: Path) -> Path:
-    """``result.json`` for ``result.nii.gz``, as in BIDS."""
+    """Where the sidecar of a volume lies: ``result.json`` for ``result.nii.gz``, as in BIDS."""
     name = next((volume.name[: -len(end)] for end in OUTPUT_SUFFIXES if volume.name.lower().endswith(end)), volume.stem)
     return volume.with_name(f"{name}.json")
 

@@ -23,6 +23,7 @@ _CHUNK = 1 << 20
 _BYTES = {"char": 1, "int8": 1, "short": 2, "int16": 2, "int": 4, "int32": 4, "long": 4, "float": 4} | dict.fromkeys(
     ("longlong", "int64", "double"), 8
 )
+_MOST_AXES = 10  # of MetaIO
 _AS_TEXT = ("ascii", "text", "txt", "hex")
 
 
@@ -85,10 +86,13 @@ def check_metaimage(path: Path) -> None:
     header = read_metaimage_header(path)
     fields = header.fields
     named, start = fields["elementdatafile"], int(fields.get("headersize", "0"))
+    voxel = _bytes_of(fields["elementtype"].lower().removeprefix("met_").removesuffix("_array").replace("_", " "))
+    size = list(map(int, fields["dimsize"].split()))
+    if int(fields["ndims"]) != len(size) or len(size) > _MOST_AXES:  # or MetaIO would end the whole process
+        raise DamagedStreamError(f"it has {len(size)} sizes for {fields['ndims']} axes")
     if fields.get("binarydata", "true").lower() == "false" or start < 0:
         return  # ITK counts numbers itself, and finds data that end with the file
-    voxel = _bytes_of(fields["elementtype"].lower().removeprefix("met_").removesuffix("_array").replace("_", " "))
-    length = math.prod(map(int, fields["dimsize"].split())) * int(fields.get("elementnumberofchannels", "1")) * voxel
+    length = math.prod(size) * int(fields.get("elementnumberofchannels", "1")) * voxel
     is_local = named.upper() == "LOCAL"
     files = [path] if is_local else _data_files(path, named, path.read_text("utf-8", "replace").splitlines())
     compressed = fields.get("compresseddata", "false").lower() == "true"
@@ -125,7 +129,8 @@ def _check(data: _Data) -> None:
             stream.seek(data.start)
             stored = max(0, file.stat().st_size - data.start)
             held += _expanded(stream, data.new_decompressor) if data.new_decompressor else stored
-    if held < data.length:
+    # Behind plain voxels there may be something else; what a stream expands to is the volume and nothing more.
+    if held < data.length or (data.new_decompressor and held > data.length):
         raise DamagedStreamError(f"it holds {held} of {data.length} bytes of voxels")
 
 

@@ -122,11 +122,11 @@ class CompareView(VTKObservationMixin):
             manager.setLayout(self._previousLayout)
 
     def cleanup(self) -> None:
-        """Leave no trace; for the end of the module."""
+        """Leave no trace when the module ends."""
         self.restore()
 
     def setWindowLevel(self, window: float, level: float) -> None:
-        """HU, of both volumes."""
+        """Show both volumes with this window and level, HU."""
         self.window, self.level = window, level
         if self._now:
             self._now.display.set(window, level)
@@ -202,7 +202,7 @@ class CompareView(VTKObservationMixin):
         return is_synthetic or self._now.output.GetID() in shown, "   ".join(parts)
 
     def _fit(self) -> None:
-        """Planes along the volume's own axes, in the middle of the volume."""
+        """Lay the planes along the volume's own axes, through its middle."""
         assert self._now
         for pair in self._now.layout.rows:
             for name in (pair.input, pair.synthetic):

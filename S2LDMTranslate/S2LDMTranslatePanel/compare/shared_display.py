@@ -36,7 +36,7 @@ class SharedDisplay(VTKObservationMixin):
             self.addObserver(display, vtk.vtkCommand.ModifiedEvent, self._follow)
 
     def set(self, window: float, level: float) -> None:
-        """Change all volumes."""
+        """Change window and level of all volumes, HU."""
         self.window, self.level = window, level
         for display in self._displays:
             modified = display.StartModify()
@@ -45,7 +45,7 @@ class SharedDisplay(VTKObservationMixin):
             display.EndModify(modified)
 
     def restore(self) -> None:
-        """Each volume as it was shown before."""
+        """Show each volume as it was shown before."""
         self.removeObservers()
         for display, own in zip(self._displays, self._own, strict=True):
             display.CopyContent(own)

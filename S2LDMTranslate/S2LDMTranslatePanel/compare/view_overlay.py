@@ -66,13 +66,13 @@ class ViewOverlay:
             self._renderer.AddViewProp(actor)  # the last one is drawn over the others
 
     def _font_points(self) -> int:
-        """As large as the view allows the notice to be, whatever the resolution of the screen."""
+        """The font size, as large as the view allows the notice to be, whatever the resolution of the screen."""
         width, height = self._window.GetSize()
         pixels = min(_LARGEST_PX, 0.05 * height, 0.95 * width / _NOTICE_WIDTH)
         return round(max(_SMALLEST_PX, pixels) * 72 / self._window.GetDPI())
 
     def _place_legend(self) -> None:
-        """At the right side, as wide as its text, which has a size in points."""
+        """Put the legend at the right side, as wide as its text, which has a size in points."""
         pixels = round(_LEGEND_POINTS * self._window.GetDPI() / 72)
         self._legend.SetMaximumWidthInPixels(pixels)
         self._legend.SetPosition(1 - pixels / self._window.GetSize()[0], 0.25)

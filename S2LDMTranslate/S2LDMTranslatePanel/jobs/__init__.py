@@ -1,4 +1,4 @@
-"""Work that takes long: a thread each, which runs the engine in a process of its own.
+"""Work that takes long: a thread for each job, which runs the engine in a process of its own and touches no node.
 
-Touches neither Qt nor the scene.
+May import ``S2LDMLib`` and ``S2LDMSlicerLib``; never slicer, vtk or qt, and nothing else of this panel.
 """

@@ -10,7 +10,7 @@ from .job import Job
 
 
 class DownloadJob(Job):
-    """The job; it asks once, and when it is done the model lies in the cache."""
+    """A download; it asks the user once, and when it is done the model lies in the cache."""
 
     def __init__(self, model: str, temporary: Path, start: Start = EngineProcess) -> None:
         super().__init__(temporary, start)
@@ -29,7 +29,7 @@ class DownloadJob(Job):
 
 
 def download_question(offer: dict[str, Any]) -> str:
-    """What people should know before they fetch a model."""
+    """Return what people should know before they fetch a model, as a question."""
     return (
         f"Download the model {offer['model']} ({offer['missing_bytes'] / 1e6:.0f} MB)?\n\n"
         f"Licence: {offer['licence']}\nRevision: {offer['revision']}\nIt will be kept in {offer['cache']}"

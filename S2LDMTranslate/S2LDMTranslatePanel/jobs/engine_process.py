@@ -25,7 +25,7 @@ class EngineProcess:
     """A process and its children.
 
     Args:
-        arguments: of ``s2ldm``.
+        arguments: those of ``s2ldm``.
         command: what to start instead of ``s2ldm`` itself.
 
     Raises:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 from S2LDMSlicerLib.errors import PanelError
 
-from ..scene.source_volume import Snapshot
 from .engine_process import EngineProcess, Start
 from .job import Job
+from .volumes import EngineResult, Snapshot
 
 DOUBT_QUESTION = "Translate it nevertheless?"
-_SPARE = 1.2  # of the disk space that the files need
+_SPARE = 1.2  # times the disk space that the files need
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class TranslationRequest:
     samples: int = 1
 
     def arguments(self, source: Path, result: Path, deviation: Path) -> list[str]:
-        """Of ``s2ldm``; a model on the Hub is taken from the cache, so that nothing is fetched unasked."""
+        """The words after ``s2ldm``; a model on the Hub is taken from the cache, so that nothing is fetched unasked."""
         words = ["translate", str(source), str(result), "--phase", self.phase, "--model", self.model, "--offline"]
         words += ["--seed", str(self.seed), "--device", self.device, "--dtype", self.precision, "--progress", "json"]
         if self.steps:
@@ -52,16 +51,8 @@ class TranslationRequest:
         return words
 
 
-@dataclass(frozen=True)
-class EngineResult:
-    """What the engine made: int16 HU (K, J, I) on the source's grid, and how, by key (``S2LDM_phase``...)."""
-
-    hu: np.ndarray
-    provenance: dict[str, str] = field(default_factory=dict)
-
-
 class TranslationJob(Job):
-    """The job; when it is done, ``made`` holds the result and ``deviation`` the samples' spread, if asked for."""
+    """Translates a volume; when done, ``made`` holds the result and ``deviation`` the samples' spread, if asked for."""
 
     def __init__(
         self, source: Snapshot, request: TranslationRequest, temporary: Path, start: Start = EngineProcess
@@ -101,7 +92,7 @@ class TranslationJob(Job):
 
     def _check(self, file: Path) -> None:
         """Ask before a volume is enhanced twice or is no abdomen; what cannot be translated ends here."""
-        for report in self._engine(["check", str(file), "--json"]):
+        for report in self._engine(["check", str(file), "--json", "--model", self.request.model, "--offline"]):
             self.warnings = (*report.get("warnings", ()), *report.get("notes", ()))
             no_abdomen = not report.get("scores", {}).get("abdomen_part", {}).get("within", True)
             if report.get("enhanced") or no_abdomen:

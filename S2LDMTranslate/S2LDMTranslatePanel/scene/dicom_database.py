@@ -59,7 +59,7 @@ def add_series(folder: Path) -> None:
 
 
 def _database() -> Any:
-    """None where the module DICOM is switched off, or no folder is chosen for its database."""
+    """The open database; None where the module DICOM is switched off, or no folder is chosen for its database."""
     database = getattr(slicer, "dicomDatabase", None)
     return database if database is not None and database.isOpen else None
 

@@ -41,7 +41,7 @@ def forget_series(node: Any) -> None:
 
 
 def _insert(tree: Any, header: Any) -> None:
-    """Under the items of its patient and study; those that are new get their names."""
+    """File the series under the items of its patient and study; those that are new get their names."""
     study = str(header.StudyInstanceUID)
     patient = _text(header, "PatientID") or f"Patient-{study}"  # as Slicer does: patients need an identifier
     name, described, date = (_text(header, each) for each in ("PatientName", "StudyDescription", "StudyDate"))

@@ -30,7 +30,7 @@ def region_of(roi: Any, volume: Any) -> tuple[float, ...]:
         volume: a volume node; its parent transform is undone.
 
     Returns:
-        x0, x1, y0, y1, z0, z1 in mm in LPS; empty without an ROI. Of a turned ROI it is the box around it.
+        x0, x1, y0, y1, z0, z1 in mm in LPS; empty without an ROI. A turned ROI gives the box around it.
 
     Raises:
         PanelError: the ROI is not placed, too small, or outside the volume.

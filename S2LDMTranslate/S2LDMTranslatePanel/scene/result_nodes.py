@@ -1,4 +1,4 @@
-"""From the engine's result to nodes of the scene, and back to files outside it."""
+"""Results in the scene: how the engine's result becomes nodes, and how a node becomes files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from S2LDMLib.volume.files import check_output_path, write_volume
 from S2LDMLib.volume.sidecar import write_sidecar
 from S2LDMSlicerLib.errors import PanelError
 
-from ..jobs.translation_job import EngineResult
+from ..jobs.volumes import EngineResult, Snapshot
 from .dicom_database import files_of
 from .dicom_hierarchy import forget_series
-from .source_volume import SYNTHETIC, Snapshot, copy_of
+from .source_volume import SYNTHETIC, copy_of
 
 PREFIX = "S2LDM."
 SOURCE, DEVIATION = "S2LDM.source", "S2LDM.deviation"  # node references of a result
-SOURCE_INSTANCES = "S2LDM.sourceInstanceUIDs"  # of the DICOM series, which outlives the source's node
+SOURCE_INSTANCES = "S2LDM.sourceInstanceUIDs"  # they outlive the source's node
 KIND = "S2LDM.kind"
 RESULT_KIND, DEVIATION_KIND = "result", "deviation"
 WINDOW, LEVEL = 400.0, 0.0
@@ -128,7 +128,7 @@ def _fill(node: Any, source: Snapshot, made: EngineResult, name: str, kind: str)
 
 
 def _show_with(node: Any, window: float, level: float) -> None:
-    node.CreateDefaultDisplayNodes()  # of a result whose display was deleted
+    node.CreateDefaultDisplayNodes()  # a result's display may have been deleted
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(window, level)
@@ -137,7 +137,7 @@ def _show_with(node: Any, window: float, level: float) -> None:
 
 
 def _file_under_study(node: Any, original: Any) -> None:
-    """Where the input lies in the subject hierarchy, there the result goes."""
+    """Put the result where the input lies in the subject hierarchy."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     beside = hierarchy.GetItemByDataNode(original) if original else 0
     parent = hierarchy.GetItemParent(beside) if beside else hierarchy.GetSceneItemID()

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 import slicer
 import vtk
 from S2LDMSlicerLib.errors import PanelError
 
+from ..jobs.volumes import Snapshot
 from .dicom_database import instances_of, is_synthetic_series
 
 SYNTHETIC = "S2LDM.synthetic"
 _SHEAR = 1e-3
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A copy of a volume node as it was, which another thread may use.
-
-    hu: voxels (K, J, I). ijk_to_ras: 4 x 4, of the node itself, without its parent transforms.
-    instance_uids: of the DICOM series that it was loaded from, parted by spaces; empty without DICOM.
-    """
-
-    name: str
-    node_id: str
-    hu: np.ndarray
-    ijk_to_ras: np.ndarray
-    instance_uids: str = ""
-
-    def image(self) -> sitk.Image:
-        """The same volume for the engine, in LPS."""
-        axes = _RAS_TO_LPS @ self.ijk_to_ras[:3, :3]
-        spacing = np.linalg.norm(axes, axis=0)
-        image = sitk.GetImageFromArray(self.hu)
-        image.SetSpacing(spacing.tolist())
-        image.SetOrigin((_RAS_TO_LPS @ self.ijk_to_ras[:3, 3]).tolist())
-        image.SetDirection((axes / spacing).ravel().tolist())
-        return image
 
 
 def snapshot(node: Any) -> Snapshot:

@@ -1,1 +1,4 @@
-"""What has to be there before a translation: packages and a model. May import ``jobs``."""
+"""What has to be there before a translation: Python packages and a model.
+
+May import ``S2LDMLib`` and ``S2LDMSlicerLib``; nothing else of this panel.
+"""

@@ -19,12 +19,15 @@ KINDS = (BUNDLED_KIND, FOLDER_KIND, HUB_KIND)
 class ModelFacts:
     """What the panel needs to know of a model that lies on this disk.
 
-    argument: as ``s2ldm`` takes it; of a Hub model it names the very commit. folder: where it lies on this disk.
-    samples_differ_from: sampling steps from which on the result depends on the seed.
+    argument: the model as ``s2ldm`` takes it; for one of the Hub it names the very commit.
+    folder: where the model lies on this disk.
+    kind: kind of its denoiser, on which depends what packages it needs.
+    samples_differ_from: number of sampling steps from which on the result depends on the seed.
     """
 
     argument: str
     folder: str
+    kind: str
     phases: tuple[str, ...]
     steps: int
     samples_differ_from: int
@@ -35,14 +38,14 @@ class ModelFacts:
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """The facts in one line for people."""
         revision = f", revision {self.revision[:10]}" if self.revision else ""
         return f"{', '.join(self.phases)}; licence {self.licence}; {self.megabytes:.0f} MB{revision}"
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What is chosen in the panel; ``folder`` and ``repository`` count only for their ``kind``."""
+    """What is chosen in the panel; ``folder``, ``repository`` and ``revision`` count only for their ``kind``."""
 
     kind: str = BUNDLED_KIND
     folder: Path = Path()
@@ -51,7 +54,7 @@ class ModelChoice:
 
     @property
     def on_hub(self) -> str:
-        """``owner/name@revision``.
+        """The repository as ``owner/name@revision``.
 
         Raises:
             PanelError: no repository is named.
@@ -65,7 +68,7 @@ class ModelChoice:
         """Look at the model's small files; the network is never asked.
 
         Raises:
-            PanelError: it is not there, incomplete, or of an unknown format.
+            PanelError: the model is not there, is incomplete, or has an unknown format.
         """
         try:
             source = self._find()
@@ -78,6 +81,7 @@ class ModelChoice:
         return ModelFacts(
             argument=argument,
             folder=str(source.folder),
+            kind=str(found["denoiser"]["kind"]),
             phases=tuple(found["phases"]),
             steps=int(found["scheduler"]["steps"]),
             samples_differ_from=int(found["denoiser"]["samples_differ_from"]),

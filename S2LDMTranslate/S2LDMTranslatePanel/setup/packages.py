@@ -1,25 +1,35 @@
-"""What translating needs besides Slicer's own packages, and what only an anonymous export needs."""
+"""What translating needs besides Slicer's own packages, and what only some models or an anonymous export need."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from S2LDMLib.model.config import PAPER
 from S2LDMSlicerLib.dependencies import Packages
 
-_REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "Requirements"
-
 PACKAGES = Packages(
-    requirements=_REQUIREMENTS / "S2LDMTranslate.txt",
+    requirements=("Translate.txt",),
     requester="S2LDM",
     work="translating",
     again="the button",
     size="0.05 GB",
 )
 
+PAPER_PACKAGES = Packages(
+    requirements=("Translate.txt", "Paper.txt"),
+    requester="S2LDM",
+    work="translating with this model",
+    again="the button",
+    size="0.05 GB",
+)
+
 ANONYMIZER = Packages(
-    requirements=_REQUIREMENTS / "Anonymize.txt",
+    requirements=("Anonymize.txt",),
     requester="S2LDM",
     work="removing what identifies the patient",
     again="the button",
     size="0.01 GB",
 )
+
+
+def packages_of(kind: str) -> Packages:
+    """What a model needs whose denoiser is of this kind."""
+    return PAPER_PACKAGES if kind == PAPER else PACKAGES

@@ -7,64 +7,49 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer_standin
-from trainer_panel import (
+from panel_trainer import (
     RunStatus,
     columns,
     count_nodes,
-    ended_afterwards,
     find_holder,
     launch_detached,
     launch_tiny,
-    make_plan,
     run_status,
     slicer,
     step,
     trainer,
-    wait_for,
     write,
 )
+from panel_waiting import is_called, pass_the_time, wait_for
+
+Plan = Callable[..., Path]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Path]:
-    """A run folder that does not exist yet."""
-    with ended_afterwards(tmp_path / "run") as folder:
-        yield folder
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Callable[..., Path]:
-    """Says how the tiny training goes; returns its data folder."""
-    return partial(make_plan, tmp_path / "prepared")
-
-
-@pytest.fixture
-def panel(monkeypatch: pytest.MonkeyPatch, run: Path, plan: Callable[..., Path]) -> Iterator[Any]:
+def panel(monkeypatch: pytest.MonkeyPatch, run: Path, plan: Plan) -> Iterator[Any]:
     """The panel as it opens, with folders chosen, over the tiny training."""
     monkeypatch.setattr(trainer.S2LDMTrainerLogic.__init__, "__defaults__", (launch_tiny,))
-    widget = slicer_standin.open_panel(trainer)
-    widget.ui.dataFolderPathLineEdit.currentPath = str(plan())
-    widget.ui.runFolderPathLineEdit.currentPath = str(run)
+    monkeypatch.setattr(trainer, "POLL_MS", 20)
+    widget = open_panel(plan(), run)
     yield widget
     widget.cleanup()
 
 
+def open_panel(data: Path, run: Path) -> Any:
+    widget = slicer_standin.open_panel(trainer)
+    widget.ui.dataFolderPathLineEdit.currentPath, widget.ui.runFolderPathLineEdit.currentPath = str(data), str(run)
+    return widget
+
+
 def poll(panel: Any, status: RunStatus) -> None:
     """Let the panel's timer work until the run is in this state."""
-    panel._timer.setInterval(20)
-
-    def arrived() -> bool:
-        slicer.app.processEvents()
-        return panel.logic.update().status is status
-
-    wait_for(arrived)
+    pass_the_time(lambda: run_status(panel.logic) is status)
     panel.onTimer()
 
 
@@ -96,8 +81,8 @@ def test_a_preset_that_is_gone_becomes_the_default_one(panel: Any) -> None:
     assert panel.ui.presetComboBox.currentText == "default"
 
 
-def test_start_waits_for_prepared_data(panel: Any, plan: Callable[..., Path], tmp_path: Path) -> None:
-    assert panel.ui.startButton.enabled and panel.ui.statusLabel.text == "Ready to start."
+def test_start_waits_for_prepared_data(panel: Any, plan: Plan, tmp_path: Path) -> None:
+    assert panel.ui.startButton.enabled and "Ready" in panel.ui.statusLabel.text
     panel.ui.dataFolderPathLineEdit.currentPath = str(tmp_path)
     assert not panel.ui.startButton.enabled
     assert "holds no prepared data" in panel.ui.statusLabel.text
@@ -105,7 +90,7 @@ def test_start_waits_for_prepared_data(panel: Any, plan: Callable[..., Path], tm
     assert not panel.ui.stopButton.enabled and not panel.ui.lossCurvesButton.enabled
 
 
-def test_a_run_is_started_watched_stopped_and_resumed_by_clicks(panel: Any, plan: Callable[..., Path]) -> None:
+def test_a_run_is_started_watched_stopped_and_resumed_by_clicks(panel: Any, plan: Plan) -> None:
     plan("forever", steps=100)
     assert panel.ui.startButton.text == "Start"
     panel.ui.startButton.click()
@@ -119,13 +104,13 @@ def test_a_run_is_started_watched_stopped_and_resumed_by_clicks(panel: Any, plan
     panel.ui.stopButton.click()
     assert panel.ui.stopButton.text == "Stop at once"
     poll(panel, RunStatus.CANCELLED)
-    assert panel.ui.statusLabel.text == "Stopped. It can go on from its last checkpoint."
+    assert panel.ui.statusLabel.text.startswith("Stopped.")
     assert panel.ui.startButton.enabled and panel.ui.startButton.text == "Resume"
     assert not panel.ui.stopButton.enabled
     plan("done", steps=5)
     panel.ui.startButton.click()
     poll(panel, RunStatus.DONE)
-    assert panel.ui.statusLabel.text == f"Done. The model is in {panel.logic.getParameterNode().runFolder / 'model'}"
+    assert str(panel.logic.getParameterNode().runFolder / "model") in panel.ui.statusLabel.text
     assert panel.ui.progressBar.value == panel.ui.progressBar.maximum == 5
     assert not panel.ui.startButton.enabled and "is finished" in panel.ui.startButton.toolTip
 
@@ -146,24 +131,22 @@ def test_the_log_follows_its_end_unless_somebody_reads_further_up(panel: Any, ru
     assert bar.value == 3
 
 
-def test_a_failure_is_shown_and_never_called_done(panel: Any, plan: Callable[..., Path]) -> None:
+def test_a_failure_is_shown_and_never_called_done(panel: Any, plan: Plan) -> None:
     plan("refused")
     panel.ui.startButton.click()
     poll(panel, RunStatus.FAILED)
-    assert panel.ui.statusLabel.text == "Failed. The case A is too small. Leave it out."
+    assert panel.ui.statusLabel.text.startswith("Failed.") and "case A is too small" in panel.ui.statusLabel.text
     assert panel.ui.startButton.enabled and panel.ui.startButton.text == "Start"
 
 
-def test_an_error_at_the_click_is_shown(
-    panel: Any, plan: Callable[..., Path], run: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_error_at_the_click_is_shown(panel: Any, plan: Plan, run: Path, caplog: pytest.LogCaptureFixture) -> None:
     (plan() / "manifest.json").unlink()
     with caplog.at_level(logging.ERROR):
         panel.ui.startButton.click()
     assert "holds no prepared data" in caplog.text and not run.exists()
 
 
-def test_a_closed_scene_does_not_disturb_a_run(panel: Any, run: Path, plan: Callable[..., Path]) -> None:
+def test_a_closed_scene_does_not_disturb_a_run(panel: Any, run: Path, plan: Plan) -> None:
     plan("forever")
     panel.ui.startButton.click()
     wait_for(lambda: panel.logic.update().step > 2)
@@ -175,16 +158,13 @@ def test_a_closed_scene_does_not_disturb_a_run(panel: Any, run: Path, plan: Call
     assert count_nodes("vtkMRMLTableNode") == 1
 
 
-def test_a_run_goes_on_without_the_panel_and_is_found_by_the_next(
-    panel: Any, run: Path, plan: Callable[..., Path]
-) -> None:
+def test_a_run_goes_on_without_the_panel_and_is_found_by_the_next(panel: Any, run: Path, plan: Plan) -> None:
     data = plan("forever")
     panel.ui.startButton.click()
     wait_for(lambda: panel.logic.update().step > 0)
     panel.cleanup()
     assert find_holder(run)
-    again = slicer_standin.open_panel(trainer)
-    again.ui.dataFolderPathLineEdit.currentPath, again.ui.runFolderPathLineEdit.currentPath = str(data), str(run)
+    again = open_panel(data, run)
     assert again.ui.stopButton.enabled and not again.ui.startButton.enabled
     again.ui.stopButton.click()
     poll(again, RunStatus.CANCELLED)
@@ -203,11 +183,11 @@ def test_loss_curves_are_shown_in_the_plot_view(panel: Any, run: Path) -> None:
 
 
 def test_the_panel_polls_by_itself_and_stops_when_it_is_closed(panel: Any, run: Path) -> None:
-    panel._timer.setInterval(10)
     write(run, step(7, loss=2.0))
-    wait_for(lambda: slicer.app.processEvents() or panel.ui.progressBar.value == 7)
+    pass_the_time(lambda: panel.ui.progressBar.value == 7)
+    assert is_called(panel.logic, "update")
     panel.cleanup()
-    assert not panel._timer.active
+    assert not is_called(panel.logic, "update")
 
 
 @pytest.mark.parametrize(
@@ -220,10 +200,8 @@ def test_remaining_time_is_as_precise_as_it_can_be(seconds: float | None, text: 
 
 def test_what_the_module_says_of_itself() -> None:
     parent = slicer.modules.s2ldmtrainer
-    assert parent.title == "Synthetic Contrast CT Trainer (S2LDM)"
     assert (parent.categories, parent.dependencies) == (["Image Synthesis"], ["S2LDMTranslate"])
-    assert not parent.icon.isNull() and "not for diagnosis" in parent.helpText
-    assert parent.icon.availableSizes()[0].toTuple() == (128, 128)
+    assert "S2LDM" in parent.title and "not for diagnosis" in parent.helpText
 
 
 def test_the_module_passes_its_own_test() -> None:
@@ -254,8 +232,7 @@ def test_a_real_training_is_started_stopped_and_resumed_by_clicks(
         return launch_detached([*command, *([] if "--resume" in command else changes)], environment, log)
 
     monkeypatch.setattr(trainer.S2LDMTrainerLogic.__init__, "__defaults__", (launch_short,))
-    panel = slicer_standin.open_panel(trainer)
-    panel.ui.dataFolderPathLineEdit.currentPath, panel.ui.runFolderPathLineEdit.currentPath = str(data), str(run)
+    panel = open_panel(data, run)
     panel.ui.presetComboBox.currentText = "demo"
     panel.ui.startButton.click()
     wait_for(lambda: panel.logic.update().step > 2, 120)
@@ -268,7 +245,7 @@ def test_a_real_training_is_started_stopped_and_resumed_by_clicks(
     panel.ui.startButton.click()
     wait_for(lambda: not panel.logic.update().is_running, 240)
     panel.onTimer()
-    assert panel.ui.statusLabel.text == f"Done. The model is in {run / 'model'}", panel.logic.log()
+    assert panel.ui.statusLabel.text.startswith("Done."), panel.logic.log()
     assert (run / "model" / "config.json").is_file()
     autoencoder = columns(slicer.util.getNode("S2LDM autoencoder training"))
     assert autoencoder["step"] == sorted(set(autoencoder["step"])) and autoencoder["step"][-1] == 40

@@ -10,49 +10,33 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_training
-from trainer_panel import (
-    PATHS,
-    RunStatus,
-    columns,
-    count_nodes,
-    ended_afterwards,
-    launch_tiny,
-    make_plan,
-    run_status,
-    slicer,
-    step,
-    trainer,
-    wait_for,
-    write,
-)
+from panel_trainer import PATHS, RunStatus, columns, count_nodes, launch_tiny, run_status, slicer, step, trainer, write
+from panel_waiting import wait_for
 
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Path]:
-    """A run folder that does not exist yet."""
-    with ended_afterwards(tmp_path / "run") as folder:
-        yield folder
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Callable[..., Path]:
-    """Says how the tiny training goes; returns its data folder."""
-    return partial(make_plan, tmp_path / "prepared")
+Plan = Callable[..., Path]
 
 
 @pytest.fixture
 def logic(run: Path) -> Any:
+    return watch(run)
+
+
+def watch(run: Path) -> Any:
+    """A logic that has opened a run folder, as a panel does."""
     made = trainer.S2LDMTrainerLogic(launch_tiny)
     made.openRun(run)
     return made
+
+
+def wait_for_status(logic: Any, status: RunStatus) -> None:
+    wait_for(lambda: run_status(logic) is status)
 
 
 def test_curves_hold_the_numbers_of_the_run(logic: Any, run: Path) -> None:
@@ -136,7 +120,7 @@ def test_a_run_made_anew_in_the_same_folder_begins_new_curves(logic: Any, run: P
     assert columns(logic.lossCurves) == {"step": [1], "loss": [5.0]}
 
 
-def test_a_run_is_started_and_done(logic: Any, run: Path, plan: Callable[..., Path]) -> None:
+def test_a_run_is_started_and_done(logic: Any, run: Path, plan: Plan) -> None:
     assert run_status(logic) is RunStatus.EMPTY
     logic.start(plan("done", steps=4), "demo")
     wait_for(lambda: not logic.update().is_running)
@@ -146,7 +130,7 @@ def test_a_run_is_started_and_done(logic: Any, run: Path, plan: Callable[..., Pa
     assert logic.log().splitlines() == ["step 1", "step 2", "step 3", "step 4"]
 
 
-def test_a_start_that_is_refused_loses_no_point_of_the_curves(logic: Any, run: Path, plan: Callable[..., Path]) -> None:
+def test_a_start_that_is_refused_loses_no_point_of_the_curves(logic: Any, run: Path, plan: Plan) -> None:
     data = plan("forever")
     logic.start(data, "demo")
     wait_for(lambda: logic.update().step > 1)
@@ -157,17 +141,14 @@ def test_a_start_that_is_refused_loses_no_point_of_the_curves(logic: Any, run: P
     steps = columns(logic.lossCurves)["step"] if logic.update() else []
     assert steps[:written] == list(range(1, written + 1))
     logic.stop()
-    wait_for(lambda: run_status(logic) is RunStatus.CANCELLED)
+    wait_for_status(logic, RunStatus.CANCELLED)
 
 
-def test_a_run_is_found_again_and_stopped_by_a_panel_that_did_not_start_it(
-    logic: Any, run: Path, plan: Callable[..., Path]
-) -> None:
+def test_a_run_is_found_again_and_stopped_by_a_panel_that_did_not_start_it(logic: Any, run: Path, plan: Plan) -> None:
     data = plan("forever")
     logic.start(data, "demo")
     wait_for(lambda: logic.update().step > 2)
-    other = trainer.S2LDMTrainerLogic(launch_tiny)
-    other.openRun(run)
+    other = watch(run)
     assert run_status(other) is RunStatus.RUNNING
     with pytest.raises(trainer.RunError, match="A run is going on"):
         other.start(data, "demo")
@@ -176,7 +157,7 @@ def test_a_run_is_found_again_and_stopped_by_a_panel_that_did_not_start_it(
     assert columns(other.lossCurves) == columns(logic.lossCurves)
 
 
-def test_a_stopped_run_goes_on_with_its_own_recipe(logic: Any, run: Path, plan: Callable[..., Path]) -> None:
+def test_a_stopped_run_goes_on_with_its_own_recipe(logic: Any, run: Path, plan: Plan) -> None:
     logic.start(plan("forever"), "demo")
     wait_for(lambda: logic.update().step > 0)
     logic.stop()
@@ -184,10 +165,10 @@ def test_a_stopped_run_goes_on_with_its_own_recipe(logic: Any, run: Path, plan: 
     wait_for(lambda: not logic.update().is_running)
     assert logic.canResume
     logic.start(plan("done"), "paper")  # which the run would refuse: it was started as demo
-    wait_for(lambda: run_status(logic) is RunStatus.DONE)
+    wait_for_status(logic, RunStatus.DONE)
 
 
-def test_a_run_survives_the_process_that_started_it(run: Path, plan: Callable[..., Path]) -> None:
+def test_a_run_survives_the_process_that_started_it(run: Path, plan: Plan) -> None:
     code = (
         "import os, sys; sys.path[:0] = sys.argv[1].split(os.pathsep); from pathlib import Path\n"
         "from S2LDMTrainerPanel.run_process import launch_detached, trainer_environment\n"
@@ -195,59 +176,49 @@ def test_a_run_survives_the_process_that_started_it(run: Path, plan: Callable[..
     )
     command = [sys.executable, tiny_training.__file__, "train", str(plan("forever")), str(run), "--preset", "demo"]
     subprocess.run([sys.executable, "-c", code, PATHS, str(run / "train.log"), *command], check=True)
-    logic = trainer.S2LDMTrainerLogic(launch_tiny)
-    logic.openRun(run)
+    logic = watch(run)
     wait_for(lambda: logic.update().step > 2)
     assert run_status(logic) is RunStatus.RUNNING
     logic.stop()
-    wait_for(lambda: run_status(logic) is RunStatus.CANCELLED)
+    wait_for_status(logic, RunStatus.CANCELLED)
 
 
-def test_a_failed_run_says_why(logic: Any, plan: Callable[..., Path]) -> None:
-    logic.start(plan("failed"), "demo")
-    wait_for(lambda: not logic.update().is_running)
-    state = logic.update()
-    assert (state.status, state.message) == (RunStatus.FAILED, "The disk is full. Make room and resume.")
+@pytest.mark.parametrize(("end", "said"), [("failed", "disk is full"), ("refused", "case A is too small")])
+def test_a_failed_or_refused_run_says_why(logic: Any, plan: Plan, end: str, said: str) -> None:
+    logic.start(plan(end), "demo")
+    wait_for_status(logic, RunStatus.FAILED)
+    assert said in logic.update().message and logic.canResume == (end == "failed")
 
 
-def test_a_refused_run_says_why_in_the_words_of_the_command_line(logic: Any, plan: Callable[..., Path]) -> None:
-    logic.start(plan("refused"), "demo")
-    wait_for(lambda: not logic.update().is_running)
-    state = logic.update()
-    assert (state.status, state.message) == (RunStatus.FAILED, "The case A is too small. Leave it out.")
-    assert not logic.canResume
-
-
-def test_a_killed_run_is_interrupted_and_can_go_on(logic: Any, run: Path, plan: Callable[..., Path]) -> None:
+def test_a_killed_run_is_interrupted_and_can_go_on(logic: Any, run: Path, plan: Plan) -> None:
     logic.start(plan("forever"), "demo")
     wait_for(lambda: logic.update().step > 0)
     os.kill(json.loads((run / "run.lock").read_text())["pid"], signal.SIGKILL)
-    other = trainer.S2LDMTrainerLogic(launch_tiny)
-    other.openRun(run)
-    wait_for(lambda: run_status(other) is RunStatus.INTERRUPTED)
+    other = watch(run)
+    wait_for_status(other, RunStatus.INTERRUPTED)
     other.start(plan("done"), "demo")
-    wait_for(lambda: run_status(other) is RunStatus.DONE)
+    wait_for_status(other, RunStatus.DONE)
 
 
 @pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1], ids=["reused", "dead"])
-def test_a_lock_that_nobody_holds_is_no_run(logic: Any, run: Path, plan: Callable[..., Path], pid: int) -> None:
+def test_a_lock_that_nobody_holds_is_no_run(logic: Any, run: Path, plan: Plan, pid: int) -> None:
     run.mkdir()
     (run / "run.lock").write_text(json.dumps({"pid": pid, "host": socket.gethostname(), "started": 0}))
     assert run_status(logic) is RunStatus.EMPTY
     with pytest.raises(trainer.RunError, match="nothing to stop"):
         logic.stop()
     logic.start(plan("done"), "demo")
-    wait_for(lambda: run_status(logic) is RunStatus.DONE)
+    wait_for_status(logic, RunStatus.DONE)
 
 
-def test_a_run_asked_twice_to_stop_ends_at_once(logic: Any, plan: Callable[..., Path]) -> None:
+def test_a_run_asked_twice_to_stop_ends_at_once(logic: Any, plan: Plan) -> None:
     logic.start(plan("forever", step_s=60), "demo")
     wait_for(lambda: logic.update().step == 1)
     logic.stop()
     assert run_status(logic) is RunStatus.STOPPING
     time.sleep(1)  # two signals at the same moment are one
     logic.stop()
-    wait_for(lambda: run_status(logic) is RunStatus.CANCELLED)
+    wait_for_status(logic, RunStatus.CANCELLED)
 
 
 def test_a_run_on_another_machine_is_seen_but_not_stopped_from_here(logic: Any, run: Path) -> None:
@@ -262,7 +233,7 @@ def test_a_run_on_another_machine_is_seen_but_not_stopped_from_here(logic: Any, 
     assert run_status(logic) is RunStatus.EMPTY
 
 
-def test_what_cannot_be_started_says_why(logic: Any, run: Path, plan: Callable[..., Path], tmp_path: Path) -> None:
+def test_what_cannot_be_started_says_why(logic: Any, run: Path, plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(trainer.RunError, match="holds no prepared data"):
         logic.start(tmp_path / "nothing", "demo")
     assert not run.exists()

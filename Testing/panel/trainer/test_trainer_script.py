@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_training
-from trainer_panel import PATHS, SCRIPT, make_plan, wait_for
+from panel_trainer import PATHS, SCRIPT
+from panel_waiting import wait_for
 
 
 def as_script(*arguments: str, **options: Any) -> subprocess.Popen[str]:
@@ -41,14 +43,13 @@ def test_the_script_does_what_the_command_line_does(arguments: list[str], code: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_to_the_script_reach_the_run(number: signal.Signals, tmp_path: Path) -> None:
+def test_signals_to_the_script_reach_the_run(number: signal.Signals, plan: Callable[..., Path], run: Path) -> None:
     code = (
         "import os, sys; sys.path[:0] = sys.argv[1].split(os.pathsep); from S2LDMTrainerPanel import headless\n"
         "headless.trainer_command = lambda arguments: [sys.executable, *arguments]\n"
         "sys.exit(headless.run_command_line(sys.argv[2:]))"
     )
-    data, run = make_plan(tmp_path / "prepared", "forever"), tmp_path / "run"
-    arguments = [tiny_training.__file__, "train", str(data), str(run), "--preset", "demo"]
+    arguments = [tiny_training.__file__, "train", str(plan("forever")), str(run), "--preset", "demo"]
     process = subprocess.Popen([sys.executable, "-c", code, PATHS, *arguments], stdout=subprocess.DEVNULL)
     wait_for(lambda: (run / "progress.jsonl").is_file())
     process.send_signal(number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,13 +14,10 @@ import pytest
 from compare_scene import (
     FOUR_UP,
     INPUT,
-    ROOT,
     SYNTHETIC,
-    add_file,
     add_pair,
     assert_grey,
     block_at,
-    comparing,
     composite,
     count_orange,
     grey,
@@ -33,30 +29,16 @@ from compare_scene import (
     slicer,
     widget,
 )
+from panel_translate import add_volume
 from PIL import Image
 from S2LDMLib.about import NOTICE
 from S2LDMLib.errors import InputError
 from S2LDMTranslatePanel.compare.compare_layout import LAYOUTS
 from S2LDMTranslatePanel.compare.compare_view import CompareView
+from shared_data import SHARED_DATA, real
 
-PAIRS = ROOT.parent / "shared" / "data" / "pairs"
 SESSION = "HCC_005_19990123"
-
-
-@pytest.fixture
-def scene() -> Iterator[tuple[CompareView, tuple[Any, Any]]]:
-    with comparing() as both:
-        yield both
-
-
-@pytest.fixture
-def view(scene: tuple[CompareView, tuple[Any, Any]]) -> CompareView:
-    return scene[0]
-
-
-@pytest.fixture
-def pair(scene: tuple[CompareView, tuple[Any, Any]]) -> tuple[Any, Any]:
-    return scene[1]
+Pair = tuple[Any, Any]
 
 
 def display_of(node: Any) -> dict[str, Any]:
@@ -71,7 +53,7 @@ def display_of(node: Any) -> dict[str, Any]:
     }
 
 
-def test_restore_brings_back_the_layout_and_the_users_own_display(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_restore_brings_back_the_layout_and_the_users_own_display(view: CompareView, pair: Pair) -> None:
     display = pair[0].GetDisplayNode()
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeWarm1")
     display.SetThreshold(-50, 300)
@@ -95,7 +77,7 @@ def test_restore_brings_back_the_layout_and_the_users_own_display(view: CompareV
     assert slicer.app.layoutManager().layout == FOUR_UP
 
 
-def test_nothing_of_a_comparison_stays(pair: tuple[Any, Any]) -> None:
+def test_nothing_of_a_comparison_stays(pair: Pair) -> None:
     compare = CompareView()
     compare.show(*pair, "three")
     compare.cleanup()
@@ -120,7 +102,7 @@ def test_nothing_of_a_comparison_stays(pair: tuple[Any, Any]) -> None:
     assert ghost() is None
 
 
-def test_closing_the_scene_ends_the_comparison(pair: tuple[Any, Any]) -> None:
+def test_closing_the_scene_ends_the_comparison(pair: Pair) -> None:
     told: list[tuple[bool, int]] = []
     scene = slicer.mrmlScene
     view = CompareView(lambda: told.append((view.isShown, scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"))))
@@ -138,7 +120,7 @@ def test_closing_the_scene_ends_the_comparison(pair: tuple[Any, Any]) -> None:
 
 
 def test_a_scene_saved_meanwhile_shows_no_synthetic_volume_without_the_notice(
-    view: CompareView, pair: tuple[Any, Any], tmp_path: Path
+    view: CompareView, pair: Pair, tmp_path: Path
 ) -> None:
     view.showDifference(True)
     view.show(*pair, "three")
@@ -156,7 +138,7 @@ def test_a_scene_saved_meanwhile_shows_no_synthetic_volume_without_the_notice(
     assert slicer.app.layoutManager().layout == FOUR_UP
 
 
-def test_a_volume_loaded_meanwhile_is_shown_elsewhere(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_a_volume_loaded_meanwhile_is_shown_elsewhere(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     loaded, _ = add_pair()
     logic = slicer.app.applicationLogic()
@@ -167,7 +149,7 @@ def test_a_volume_loaded_meanwhile_is_shown_elsewhere(view: CompareView, pair: t
 
 
 @pytest.mark.parametrize("index", (0, 1))
-def test_removing_a_volume_ends_the_comparison(view: CompareView, pair: tuple[Any, Any], index: int) -> None:
+def test_removing_a_volume_ends_the_comparison(view: CompareView, pair: Pair, index: int) -> None:
     own = display_of(pair[1 - index])
     view.showDifference(True)
     view.show(*pair)
@@ -177,7 +159,7 @@ def test_removing_a_volume_ends_the_comparison(view: CompareView, pair: tuple[An
     assert (pixels(SYNTHETIC) == 0).all()
 
 
-def test_choosing_another_layout_ends_the_comparison_and_stays(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_choosing_another_layout_ends_the_comparison_and_stays(view: CompareView, pair: Pair) -> None:
     own = display_of(pair[0])
     view.show(*pair)
     red_only = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
@@ -187,7 +169,7 @@ def test_choosing_another_layout_ends_the_comparison_and_stays(view: CompareView
     assert slicer.app.layoutManager().layout == red_only
 
 
-def test_one_view_shown_large_does_not_end_the_comparison(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_one_view_shown_large_does_not_end_the_comparison(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     layout_node().AddMaximizedViewNode(slice_node(SYNTHETIC))
     assert view.isShown and count_orange(pixels(SYNTHETIC)) > 300
@@ -196,7 +178,7 @@ def test_one_view_shown_large_does_not_end_the_comparison(view: CompareView, pai
     assert slicer.app.layoutManager().layout == FOUR_UP
 
 
-def test_a_second_comparison_replaces_the_first(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_a_second_comparison_replaces_the_first(view: CompareView, pair: Pair) -> None:
     own = [display_of(node) for node in pair]
     view.show(*pair)
     again = add_pair()
@@ -208,11 +190,11 @@ def test_a_second_comparison_replaces_the_first(view: CompareView, pair: tuple[A
 
 
 def test_what_cannot_be_compared_changes_nothing(
-    view: CompareView, pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+    view: CompareView, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing in it")
     before, own = node_ids(), display_of(pair[0])
-    for other, words in ((None, "It is not a volume"), (empty, "'nothing in it' is not a volume")):
+    for other, words in ((None, "not a volume"), (empty, "'nothing in it' is not a volume")):
         with pytest.raises(InputError, match=words):
             view.show(pair[0], other)
     pair[1].SetSpacing(1, 1, 1)
@@ -229,7 +211,7 @@ def test_what_cannot_be_compared_changes_nothing(
 
 @pytest.mark.parametrize("orientation", LAYOUTS)
 def test_a_screenshot_shows_all_views_with_the_notice_and_says_so_in_its_texts(
-    view: CompareView, pair: tuple[Any, Any], orientation: str, tmp_path: Path
+    view: CompareView, pair: Pair, orientation: str, tmp_path: Path
 ) -> None:
     view.show(*pair, orientation)
     view.setBlend(0.4)
@@ -249,7 +231,7 @@ def test_a_screenshot_shows_all_views_with_the_notice_and_says_so_in_its_texts(
     assert [file.name for file in tmp_path.iterdir()] == ["comparison.png"]
 
 
-def test_a_screenshot_that_cannot_be_made_says_why(view: CompareView, pair: tuple[Any, Any], tmp_path: Path) -> None:
+def test_a_screenshot_that_cannot_be_made_says_why(view: CompareView, pair: Pair, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Nothing is compared"):
         view.screenshot(tmp_path / "a.png")
     view.show(*pair)
@@ -261,11 +243,9 @@ def test_a_screenshot_that_cannot_be_made_says_why(view: CompareView, pair: tupl
 
 
 def test_a_real_arterial_phase_is_compared_with_its_ncct(view: CompareView, tmp_path: Path) -> None:
-    if not PAIRS.exists():
-        pytest.skip(f"real data is absent: {PAIRS}")
-    ncct, arterial = (add_file(PAIRS / SESSION / f"{name}.nii.gz", name) for name in ("ncct", "arterial"))
+    ncct, arterial = (add_volume(real(f"pairs/{SESSION}/{name}"), name) for name in ("ncct", "arterial"))
     view.show(ncct, arterial)
-    aorta = json.loads((PAIRS / "rois.json").read_text())[SESSION]["aorta"][0]
+    aorta = json.loads((SHARED_DATA / "pairs" / "rois.json").read_text())[SESSION]["aorta"][0]
     place = np.array(aorta["center_lps_mm"]) * (-1, -1, 1)
     for name in (INPUT, SYNTHETIC):
         widget(name).sliceView().resize(640, 560)

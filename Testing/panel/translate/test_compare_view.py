@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -17,7 +16,6 @@ from compare_scene import (
     add_pair,
     assert_grey,
     block_at,
-    comparing,
     composite,
     count_orange,
     grey,
@@ -36,26 +34,11 @@ from S2LDMTranslatePanel.compare.compare_view import CompareView
 from S2LDMTranslatePanel.compare.difference_map import LEAST_HU, OPACITY, diverging_colours
 
 THREE = LAYOUTS["three"]
+Pair = tuple[Any, Any]
 ENHANCED, DARKENED, STEADY = (33, 20), (14, 34), (33, 34)
 
 
-@pytest.fixture
-def scene() -> Iterator[tuple[CompareView, tuple[Any, Any]]]:
-    with comparing() as both:
-        yield both
-
-
-@pytest.fixture
-def view(scene: tuple[CompareView, tuple[Any, Any]]) -> CompareView:
-    return scene[0]
-
-
-@pytest.fixture
-def pair(scene: tuple[CompareView, tuple[Any, Any]]) -> tuple[Any, Any]:
-    return scene[1]
-
-
-def test_both_columns_show_hu_as_grey_values(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_both_columns_show_hu_as_grey_values(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     for block, (before, after) in BLOCKS.items():
         assert_grey(block_at(INPUT, block, pair[0]), grey(before))
@@ -63,7 +46,7 @@ def test_both_columns_show_hu_as_grey_values(view: CompareView, pair: tuple[Any,
 
 
 @pytest.mark.parametrize("column", (0, 1))
-def test_the_wheel_on_one_view_scrolls_the_other(view: CompareView, pair: tuple[Any, Any], column: int) -> None:
+def test_the_wheel_on_one_view_scrolls_the_other(view: CompareView, pair: Pair, column: int) -> None:
     view.show(*pair, "three")
     for pair_of_views in THREE.rows:
         names = (pair_of_views.input, pair_of_views.synthetic)
@@ -75,7 +58,7 @@ def test_the_wheel_on_one_view_scrolls_the_other(view: CompareView, pair: tuple[
         assert offsets(*others) == still
 
 
-def test_zoom_is_linked_and_leaves_the_views_of_slicer_alone(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_zoom_is_linked_and_leaves_the_views_of_slicer_alone(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     start, red = slice_node(INPUT).GetFieldOfView(), slice_node("Red").GetFieldOfView()
     turn_wheel(INPUT, control=True)
@@ -85,7 +68,7 @@ def test_zoom_is_linked_and_leaves_the_views_of_slicer_alone(view: CompareView, 
     assert slice_node("Red").GetFieldOfView() == red
 
 
-def test_unlinked_views_scroll_alone_and_meet_again_when_linked(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_unlinked_views_scroll_alone_and_meet_again_when_linked(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     view.setLinked(False)
     turn_wheel(SYNTHETIC)
@@ -99,7 +82,7 @@ def test_unlinked_views_scroll_alone_and_meet_again_when_linked(view: CompareVie
 @pytest.mark.parametrize("place", ("gantry tilted", "under a transform"))
 @pytest.mark.parametrize("orientation", LAYOUTS)
 def test_oblique_volumes_are_shown_along_their_own_planes(
-    view: CompareView, pair: tuple[Any, Any], place: str, orientation: str
+    view: CompareView, pair: Pair, place: str, orientation: str
 ) -> None:
     tilt = turned(25)
     if place == "gantry tilted":
@@ -122,9 +105,7 @@ def test_oblique_volumes_are_shown_along_their_own_planes(
 
 
 @pytest.mark.parametrize("orientation", LAYOUTS)
-def test_every_synthetic_view_and_no_other_carries_the_notice(
-    view: CompareView, pair: tuple[Any, Any], orientation: str
-) -> None:
+def test_every_synthetic_view_and_no_other_carries_the_notice(view: CompareView, pair: Pair, orientation: str) -> None:
     view.show(*pair, orientation)
     for row in LAYOUTS[orientation].rows:
         assert count_orange(pixels(row.synthetic)) > 300
@@ -133,7 +114,7 @@ def test_every_synthetic_view_and_no_other_carries_the_notice(
 
 @pytest.mark.parametrize("size", ((200, 160), (330, 280), (1200, 900)))
 def test_the_notice_fits_into_the_view_and_corner_annotations_do_not_cover_it(
-    view: CompareView, pair: tuple[Any, Any], size: tuple[int, int]
+    view: CompareView, pair: Pair, size: tuple[int, int]
 ) -> None:
     view.show(*pair)
     widget(SYNTHETIC).sliceView().resize(*size)
@@ -153,7 +134,7 @@ def test_the_notice_fits_into_the_view_and_corner_annotations_do_not_cover_it(
     assert (covered != plain).any()
 
 
-def test_the_notice_is_drawn_again_whatever_was_done_to_the_view(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_the_notice_is_drawn_again_whatever_was_done_to_the_view(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     before = count_orange(pixels(SYNTHETIC))
     renderer = widget(SYNTHETIC).sliceView().renderWindow().GetRenderers().GetFirstRenderer()
@@ -167,15 +148,13 @@ def test_the_notice_is_drawn_again_whatever_was_done_to_the_view(view: CompareVi
     assert count_orange(pixels(SYNTHETIC)) == before
 
 
-def test_the_left_column_is_labelled_where_the_synthetic_volume_is_put_into_it(
-    view: CompareView, pair: tuple[Any, Any]
-) -> None:
+def test_the_left_column_is_labelled_where_the_synthetic_volume_is_put_into_it(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     composite(INPUT).SetForegroundVolumeID(pair[1].GetID())
     assert count_orange(pixels(INPUT)) > 300
 
 
-def test_a_change_of_one_window_and_level_changes_both(pair: tuple[Any, Any]) -> None:
+def test_a_change_of_one_window_and_level_changes_both(pair: Pair) -> None:
     told: list[str] = []
     view = CompareView(lambda: told.append("changed"))
     view.show(*pair)
@@ -200,7 +179,7 @@ def test_a_change_of_one_window_and_level_changes_both(pair: tuple[Any, Any]) ->
 
 
 @pytest.mark.parametrize("fraction", (0, 0.25, 0.5, 1))
-def test_the_blend_lies_over_the_input(view: CompareView, pair: tuple[Any, Any], fraction: float) -> None:
+def test_the_blend_lies_over_the_input(view: CompareView, pair: Pair, fraction: float) -> None:
     view.setBlend(fraction)
     view.show(*pair)
     before, after = (grey(hu) for hu in BLOCKS[ENHANCED])
@@ -210,7 +189,7 @@ def test_the_blend_lies_over_the_input(view: CompareView, pair: tuple[Any, Any],
     assert_grey(block_at(SYNTHETIC, ENHANCED, pair[0]), after)
 
 
-def test_the_difference_map_colours_what_changed_and_nothing_else(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_the_difference_map_colours_what_changed_and_nothing_else(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     view.showDifference(True)
     for block in (ENHANCED, DARKENED):
@@ -225,7 +204,7 @@ def test_the_difference_map_colours_what_changed_and_nothing_else(view: CompareV
     assert_grey(block_at(SYNTHETIC, ENHANCED, pair[0]), grey(190))
 
 
-def test_the_difference_map_has_a_legend_as_long_as_it_is_shown(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_the_difference_map_has_a_legend_as_long_as_it_is_shown(view: CompareView, pair: Pair) -> None:
     view.show(*pair)
     without = pixels(SYNTHETIC)
     view.showDifference(True)
@@ -237,7 +216,7 @@ def test_the_difference_map_has_a_legend_as_long_as_it_is_shown(view: CompareVie
 
 
 def test_the_difference_map_is_hidden_from_selectors_not_saved_and_gone_afterwards(
-    view: CompareView, pair: tuple[Any, Any]
+    view: CompareView, pair: Pair
 ) -> None:
     view.show(*pair)
     before = node_ids()
@@ -253,7 +232,7 @@ def test_the_difference_map_is_hidden_from_selectors_not_saved_and_gone_afterwar
     assert not [name for name in node_ids() if "HU change" in slicer.mrmlScene.GetNodeByID(name).GetName()]
 
 
-def test_the_difference_map_follows_new_voxels(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_the_difference_map_follows_new_voxels(view: CompareView, pair: Pair) -> None:
     view.showDifference(True)
     view.show(*pair)
     slicer.util.arrayFromVolume(pair[1])[:] = slicer.util.arrayFromVolume(pair[0])
@@ -261,9 +240,7 @@ def test_the_difference_map_follows_new_voxels(view: CompareView, pair: tuple[An
     assert_grey(block_at(SYNTHETIC, ENHANCED, pair[0]), grey(50))
 
 
-def test_volumes_on_other_grids_have_no_difference_map_but_can_be_compared(
-    view: CompareView, pair: tuple[Any, Any]
-) -> None:
+def test_volumes_on_other_grids_have_no_difference_map_but_can_be_compared(view: CompareView, pair: Pair) -> None:
     pair[1].SetOrigin(1, 2, 3)
     view.show(*pair)
     before = node_ids()
@@ -288,7 +265,7 @@ def test_each_layout_is_registered_once_and_no_other_is_overwritten() -> None:
     assert node.GetLayoutDescription(28600) == "<layout/>" and not node.IsLayoutDescription(28603)
 
 
-def test_the_views_keep_their_places_in_a_group_of_their_own(view: CompareView, pair: tuple[Any, Any]) -> None:
+def test_the_views_keep_their_places_in_a_group_of_their_own(view: CompareView, pair: Pair) -> None:
     view.show(*pair, "three")
     for row in THREE.grid():
         assert [slice_node(name).GetViewGroup() for name in row] == [VIEW_GROUP] * 2

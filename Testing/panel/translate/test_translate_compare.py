@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import slicer_standin
 from compare_scene import FOUR_UP, INPUT, SYNTHETIC, composite
+from panel_translate import CopyingEngine, add_volume, module, run_to_end, slicer
 from PIL import Image
 from S2LDMLib.phantom.scan import PhantomTriple
-from translate_panel import add_volume, clean_scene, module, slicer, tiny
-
-from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
-from S2LDMTranslatePanel.scene.source_volume import snapshot  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import EngineResult  # isort: skip
+from S2LDMTranslatePanel.jobs.volumes import EngineResult
+from S2LDMTranslatePanel.scene.result_nodes import add_result
+from S2LDMTranslatePanel.scene.source_volume import snapshot
 
 
 @pytest.fixture
-def panel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    with clean_scene():
-        slicer.app.layoutManager().setLayout(FOUR_UP)
-        monkeypatch.setattr(module.S2LDMTranslateLogic.__init__, "__defaults__", (tiny("nothing"),))
-        opened = slicer_standin.open_panel(module)
-        yield opened
-        slicer_standin.close_panel(opened)
+def panel(opened: Callable[..., Any]) -> Any:
+    slicer.app.layoutManager().setLayout(FOUR_UP)
+    made = opened(CopyingEngine)
+    made.ui.compareWhenDoneCheckBox.checked = True
+    return made
+
+
+def show(panel: Any, result: Any) -> None:
+    panel.ui.resultVolumeSelector.setCurrentNode(result)
+    panel.ui.showCompareButton.click()
 
 
 def add_pair(phantom: PhantomTriple, phase: str = "arterial") -> tuple[Any, Any]:
     volume = add_volume(phantom.ncct)
-    return volume, add_result(
-        snapshot(volume), EngineResult(snapshot(volume).hu + np.int16(30), {"S2LDM_phase": phase})
-    )
+    source = snapshot(volume)
+    return volume, add_result(source, EngineResult(source.hu + np.int16(30), {"S2LDM_phase": phase}))
 
 
 def test_comparison_is_shown_and_the_layout_comes_back(panel: Any, phantom: PhantomTriple) -> None:
@@ -50,7 +50,7 @@ def test_comparison_is_shown_and_the_layout_comes_back(panel: Any, phantom: Phan
     assert slicer.app.layoutManager().layout == FOUR_UP
 
 
-def test_the_controls_steer_the_comparison(panel: Any, phantom: PhantomTriple, errors: list[str]) -> None:
+def test_the_controls_steer_the_comparison(panel: Any, phantom: PhantomTriple, errors: list[tuple[str, str]]) -> None:
     volume, result = add_pair(phantom)
     panel.ui.resultVolumeSelector.setCurrentNode(result)
     panel.ui.blendSlider.value = 30
@@ -61,7 +61,7 @@ def test_the_controls_steer_the_comparison(panel: Any, phantom: PhantomTriple, e
     panel.ui.linkedViewsCheckBox.checked = False
     assert not composite(INPUT).GetLinkedControl()
     panel.ui.differenceCheckBox.checked = True
-    assert panel._results.view.isDifferenceShown and not errors
+    assert panel.results.view.isDifferenceShown and not errors
     volume.GetDisplayNode().SetWindowLevel(150, 60)
     assert result.GetDisplayNode().GetWindow() == 150
     panel.ui.windowButton.click()
@@ -72,8 +72,7 @@ def test_the_controls_steer_the_comparison(panel: Any, phantom: PhantomTriple, e
 def test_another_result_or_other_views_are_shown_at_once(panel: Any, phantom: PhantomTriple) -> None:
     volume, result = add_pair(phantom)
     other = add_result(snapshot(volume), EngineResult(snapshot(volume).hu, {"S2LDM_phase": "venous"}))
-    panel.ui.resultVolumeSelector.setCurrentNode(result)
-    panel.ui.showCompareButton.click()
+    show(panel, result)
     panel.ui.resultVolumeSelector.setCurrentNode(other)
     assert composite(SYNTHETIC).GetForegroundVolumeID() == other.GetID()
     panel.ui.compareViewsComboBox.currentText = "Axial, coronal and sagittal"
@@ -83,14 +82,13 @@ def test_another_result_or_other_views_are_shown_at_once(panel: Any, phantom: Ph
 
 
 def test_a_new_result_opens_the_comparison_where_that_is_wanted(panel: Any, phantom: PhantomTriple) -> None:
-    _, result = add_pair(phantom)
-    panel.ui.compareWhenDoneCheckBox.checked = False
-    panel._parameterNode.resultVolume = result
-    panel._results.show_if_wanted()
-    assert not panel._results.view.isShown
-    panel.ui.compareWhenDoneCheckBox.checked = True
-    panel._results.show_if_wanted()
-    assert panel._results.view.isShown and panel.ui.screenshotButton.enabled
+    add_volume(phantom.ncct)
+    for wanted in (False, True):
+        panel.ui.compareWhenDoneCheckBox.checked = wanted
+        panel.ui.arterialButton.click()
+        run_to_end(panel)
+        assert panel.ui.statusLabel.text.startswith("Done in "), panel.logic.translator.log()
+        assert panel.results.view.isShown == panel.ui.screenshotButton.enabled == wanted
 
 
 def test_a_screenshot_is_a_picture_of_both_sides(
@@ -99,8 +97,7 @@ def test_a_screenshot_is_a_picture_of_both_sides(
     import qt
 
     _, result = add_pair(phantom)
-    panel.ui.resultVolumeSelector.setCurrentNode(result)
-    panel.ui.showCompareButton.click()
+    show(panel, result)
     monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "picture"), ""))
     panel.ui.screenshotButton.click()
@@ -111,27 +108,18 @@ def test_a_screenshot_is_a_picture_of_both_sides(
 
 def test_a_result_without_its_input_can_be_exported_but_not_compared(panel: Any, phantom: PhantomTriple) -> None:
     volume, result = add_pair(phantom)
-    panel.ui.resultVolumeSelector.setCurrentNode(result)
-    panel.ui.showCompareButton.click()
+    show(panel, result)
     slicer.mrmlScene.RemoveNode(volume)
-    assert not panel._results.view.isShown and not panel.ui.showCompareButton.enabled
+    assert not panel.results.view.isShown and not panel.ui.showCompareButton.enabled
     assert "is gone" in panel.ui.showCompareButton.toolTip and panel.ui.exportNrrdButton.enabled
 
 
 def test_closing_the_scene_ends_the_comparison(panel: Any, phantom: PhantomTriple) -> None:
     _, result = add_pair(phantom)
-    panel.ui.resultVolumeSelector.setCurrentNode(result)
-    panel.ui.showCompareButton.click()
+    show(panel, result)
     slicer.mrmlScene.Clear(0)
-    assert not panel._results.view.isShown and panel.ui.showCompareButton.text == "Show comparison"
+    assert not panel.results.view.isShown and panel.ui.showCompareButton.text == "Show comparison"
     assert not panel.ui.showCompareButton.enabled
-
-
-@pytest.fixture
-def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    shown: list[str] = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, *_, **__: shown.append(text))
-    return shown
 
 
 @pytest.mark.slow
@@ -140,5 +128,6 @@ def test_the_selftest_for_a_real_slicer_passes_as_far_as_it_can_here(panel: Any,
     import slicer_selftest
 
     panel.logic.translator = module.Translator()  # the real engine
-    assert slicer_selftest.SelfTest(panel, tmp_path).run(slicer_selftest.OUTSIDE) == 0
-    assert {file.name for file in tmp_path.iterdir()} == {"compare.png", "dicom", "difference.png", "report.json"}
+    folder = tmp_path / "selftest"
+    assert slicer_selftest.SelfTest(panel, folder).run(slicer_selftest.OUTSIDE) == 0
+    assert {file.name for file in folder.iterdir()} == {"compare.png", "dicom", "difference.png", "report.json"}

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from panel_translate import add_volume, module, slicer
+from S2LDMLib.model.config import PAPER
 from S2LDMLib.phantom.scan import PhantomTriple
-from translate_panel import add_volume, clean_scene, module, opened_panels, slicer, temporary_path
+from S2LDMSlicerLib import dependencies
+from S2LDMTranslatePanel.setup.model_choice import FOLDER_KIND, ModelChoice
 
-from S2LDMTranslatePanel.setup.model_choice import FOLDER_KIND  # isort: skip
-
+pytestmark = pytest.mark.usefixtures("temporary")
 Panel = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path) -> Iterator[Path]:
-    with clean_scene(), temporary_path(tmp_path / "temporary") as folder:
-        yield folder
-
-
-@pytest.fixture
-def opened() -> Iterator[Panel]:
-    with opened_panels() as open_panel:
-        yield open_panel
 
 
 CONTROLS: list[tuple[str, str, Any, Any]] = [
@@ -142,9 +133,8 @@ def test_a_phase_that_the_model_lacks_cannot_be_started(
     assert panel.ui.statusLabel.text == "Ready." and panel.ui.modelLabel.text.startswith("venous; ")
 
 
-def test_a_model_folder_that_is_wrong_is_named(opened: Panel, phantom: PhantomTriple, tmp_path: Path) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("nothing")
+def test_a_model_folder_that_is_wrong_is_named(with_ct: Panel, tmp_path: Path) -> None:
+    panel = with_ct("nothing")
     panel.ui.modelKindComboBox.currentText = FOLDER_KIND
     for folder, message in ((tmp_path / "absent", "There is no folder"), (tmp_path, "has no config.json")):
         panel.ui.modelFolderPathLineEdit.currentPath = str(folder)
@@ -152,18 +142,34 @@ def test_a_model_folder_that_is_wrong_is_named(opened: Panel, phantom: PhantomTr
         assert panel.ui.modelLabel.text == panel.ui.statusLabel.text
 
 
-def test_seed_and_samples_wait_for_steps_that_make_them_matter(opened: Panel, phantom: PhantomTriple) -> None:
-    add_volume(phantom.ncct)
-    panel = opened("nothing")
+def test_seed_and_samples_wait_for_steps_that_make_them_matter(with_ct: Panel) -> None:
+    panel = with_ct("nothing")
     assert not panel.ui.seedSpinBox.enabled and not panel.ui.samplesSpinBox.enabled
     assert "same result for every seed" in panel.ui.samplesSpinBox.toolTip
     panel.ui.stepsSpinBox.value = 2
     assert panel.ui.seedSpinBox.enabled and "standard deviation" in panel.ui.samplesSpinBox.toolTip
 
 
-def test_samples_without_spread_are_not_asked_for(opened: Panel, phantom: PhantomTriple) -> None:
+def test_only_a_model_of_the_paper_asks_for_what_it_needs(
+    opened: Panel, phantom: PhantomTriple, errors: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_volume(phantom.ncct)
+    versions, asked, facts = dependencies.installed_version, [], ModelChoice().facts()
+    monkeypatch.setattr(dependencies, "installed_version", lambda name: None if name == "einops" else versions(name))
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, *_: asked.append(text))
     panel = opened("hang")
+    panel.ui.arterialButton.click()
+    assert panel.logic.translator.is_running and not asked
+    panel.ui.cancelButton.click()
+    monkeypatch.setattr(ModelChoice, "facts", lambda _: dataclasses.replace(facts, kind=PAPER))
+    panel.enter()  # looks at the model's files again
+    panel.ui.arterialButton.click()
+    assert "\n\neinops>=0.8\n" in asked.pop() and not asked
+    assert "are not installed" in errors.pop()[0] and not panel.logic.translator.is_running
+
+
+def test_samples_without_spread_are_not_asked_for(with_ct: Panel) -> None:
+    panel = with_ct("hang")
     panel.ui.samplesSpinBox.value = 5
     panel.ui.arterialButton.click()
     assert panel.logic.translator.job.request.samples == 1

@@ -12,25 +12,15 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_maker import ct_array, ct_image, write_series
+from panel_translate import add_volume, ijk_to_ras, matrix_of, run_to_end, slicer
+from panel_waiting import pass_the_time, wait_for
 from S2LDMLib.dicom.reading.series import find_series
-from translate_panel import (
-    add_volume,
-    clean_scene,
-    ijk_to_ras,
-    matrix_of,
-    opened_panels,
-    pass_the_time,
-    run_to_end,
-    slicer,
-    temporary_path,
-    wait_for,
-)
-
-from S2LDMSlicerLib import dependencies  # isort: skip
-from S2LDMTranslatePanel.jobs import dicom_export  # isort: skip
-from S2LDMTranslatePanel.scene.result_nodes import add_result  # isort: skip
-from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import EngineResult  # isort: skip
+from S2LDMSlicerLib import dependencies
+from S2LDMTranslatePanel import dicom_export
+from S2LDMTranslatePanel.jobs.export_job import ExportRequest
+from S2LDMTranslatePanel.jobs.volumes import EngineResult
+from S2LDMTranslatePanel.scene.result_nodes import add_result
+from S2LDMTranslatePanel.scene.source_volume import copy_of, reason_unavailable
 
 PROVENANCE = {
     "description": "SYNTHETIC venous CECT by S2LDM 0.0",
@@ -42,29 +32,16 @@ PROVENANCE = {
     "S2LDM_steps": "1",
     "S2LDM_detail": "native",
 }
+Opened, Errors = Callable[..., Any], list[tuple[str, str]]
 PATIENT, STUDY_UID = "MADE-UP-7", "1.2.826.0.1.3680043.8.498.77"
 INSTANCES = "DICOM.instanceUIDs"
 
 
 @pytest.fixture(autouse=True)
-def scene(tmp_path: Path) -> Iterator[None]:
-    with clean_scene(), temporary_path(tmp_path / "temporary"):
-        slicer.dicomDatabase.openDatabase("")
-        yield
-        slicer.dicomDatabase.closeDatabase()
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[..., Any]]:
-    with opened_panels() as open_panel:
-        yield open_panel
-
-
-@pytest.fixture
-def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    shown: list[str] = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, *_, **__: shown.append(text))
-    return shown
+def database(temporary: Path) -> Iterator[None]:
+    slicer.dicomDatabase.openDatabase("")
+    yield
+    slicer.dicomDatabase.closeDatabase()
 
 
 @pytest.fixture
@@ -114,11 +91,10 @@ def result_of(node: Any, replaced: Any = None) -> Any:
     return add_result(copy, EngineResult(copy.hu + np.int16(7), PROVENANCE), replaced)
 
 
-def panel_with(opened: Callable[..., Any], result: Any, end: str = "", **parameters: Any) -> Any:
+def panel_with(opened: Opened, result: Any, end: str = "", **parameters: Any) -> Any:
     panel = opened(end)
-    panel._parameterNode.resultVolume = result
-    for name, value in parameters.items():
-        setattr(panel._parameterNode, name, value)
+    for name, value in {"resultVolume": result, **parameters}.items():
+        setattr(panel.logic.getParameterNode(), name, value)
     return panel
 
 
@@ -130,7 +106,7 @@ def exported(panel: Any, parent: Path) -> list[pydicom.Dataset]:
     return [one.header for one in find_series(folder).slices]
 
 
-def test_a_result_goes_into_the_study_of_its_source(opened: Callable[..., Any], source: Any, parent: Path) -> None:
+def test_a_result_goes_into_the_study_of_its_source(opened: Opened, source: Any, parent: Path) -> None:
     panel = panel_with(opened, result_of(source))
     written = exported(panel, parent)
     folder = parent / "3 plain SYNTHETIC venous"
@@ -140,15 +116,13 @@ def test_a_result_goes_into_the_study_of_its_source(opened: Callable[..., Any], 
         assert (header.StudyInstanceUID, header.PatientID, header.SyntheticData) == (STUDY_UID, PATIENT, "YES")
         assert header.SourceImageSequence[0].ReferencedSOPInstanceUID == uid
     image = find_series(folder).read()
-    result = panel._parameterNode.resultVolume
+    result = panel.logic.getParameterNode().resultVolume
     assert (slicer.util.arrayFromVolume(result) == sitk.GetArrayFromImage(image)).all()
     assert np.allclose(matrix_of(result), ijk_to_ras(image))
     assert "Writing the series" not in panel.ui.statusLabel.text and panel.ui.exportDicomButton.enabled
 
 
-def test_the_series_is_added_to_the_database_only_on_request(
-    opened: Callable[..., Any], source: Any, parent: Path
-) -> None:
+def test_the_series_is_added_to_the_database_only_on_request(opened: Opened, source: Any, parent: Path) -> None:
     result = result_of(source)
     written = exported(panel_with(opened, result), parent)
     assert slicer.dicomDatabase.instancesForSeries(str(written[0].SeriesInstanceUID)) == []
@@ -163,7 +137,7 @@ def test_the_series_is_added_to_the_database_only_on_request(
 
 
 def test_a_volume_that_was_exported_and_loaded_again_is_not_translated_twice(
-    opened: Callable[..., Any], source: Any, parent: Path
+    opened: Opened, source: Any, parent: Path
 ) -> None:
     written = exported(panel_with(opened, result_of(source), addToDatabase=True), parent)
     again = add_volume(ct_image())
@@ -172,7 +146,7 @@ def test_a_volume_that_was_exported_and_loaded_again_is_not_translated_twice(
 
 
 def test_a_new_translation_into_the_same_node_is_no_longer_the_series(
-    opened: Callable[..., Any], source: Any, parent: Path
+    opened: Opened, source: Any, parent: Path
 ) -> None:
     result = result_of(source)
     series = str(exported(panel_with(opened, result, addToDatabase=True), parent)[0].SeriesInstanceUID)
@@ -180,17 +154,13 @@ def test_a_new_translation_into_the_same_node_is_no_longer_the_series(
     assert hierarchy().GetItemByUID("DICOM", series) == 0 and study_of(result) == STUDY_UID
 
 
-def test_a_result_that_outlives_its_source_still_finds_the_study(
-    opened: Callable[..., Any], source: Any, parent: Path
-) -> None:
+def test_a_result_that_outlives_its_source_still_finds_the_study(opened: Opened, source: Any, parent: Path) -> None:
     result = result_of(source)
     slicer.mrmlScene.RemoveNode(source)
     assert {header.StudyInstanceUID for header in exported(panel_with(opened, result), parent)} == {STUDY_UID}
 
 
-def test_a_copy_on_another_grid_is_exported_with_its_own_geometry(
-    opened: Callable[..., Any], source: Any, parent: Path
-) -> None:
+def test_a_copy_on_another_grid_is_exported_with_its_own_geometry(opened: Opened, source: Any, parent: Path) -> None:
     copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, source, "moved")
     copy.SetOrigin(*(np.array(copy.GetOrigin()) + 0.5))
     written = exported(panel_with(opened, result_of(copy)), parent)
@@ -200,7 +170,7 @@ def test_a_copy_on_another_grid_is_exported_with_its_own_geometry(
     assert np.allclose(np.array(written[0].ImagePositionPatient, float), first * [-1, -1, 1])
 
 
-def test_a_source_without_dicom_makes_a_new_study_that_says_synthetic(opened: Callable[..., Any], parent: Path) -> None:
+def test_a_source_without_dicom_makes_a_new_study_that_says_synthetic(opened: Opened, parent: Path) -> None:
     result = result_of(add_volume(ct_image((6, 24, 32))))
     panel = panel_with(
         opened, result, addToDatabase=True, anonymize=True, patientId="-7", studyDescription=" Phantom  study "
@@ -216,9 +186,7 @@ def test_a_source_without_dicom_makes_a_new_study_that_says_synthetic(opened: Ca
     assert "SYNTHETIC" in hierarchy().GetItemName(hierarchy().GetItemParent(item))
 
 
-def test_an_anonymous_series_is_of_no_patient_of_the_scene(
-    opened: Callable[..., Any], source: Any, parent: Path
-) -> None:
+def test_an_anonymous_series_is_of_no_patient_of_the_scene(opened: Opened, source: Any, parent: Path) -> None:
     result = result_of(source)
     panel = panel_with(opened, result, addToDatabase=True, anonymize=True, patientName="Nobody")
     written = exported(panel, parent)
@@ -229,7 +197,7 @@ def test_an_anonymous_series_is_of_no_patient_of_the_scene(
 
 
 def test_what_anonymising_needs_is_asked_for_only_then(
-    opened: Callable[..., Any], source: Any, parent: Path, errors: list[str], monkeypatch: pytest.MonkeyPatch
+    opened: Opened, source: Any, parent: Path, errors: Errors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = dependencies.installed_version
     monkeypatch.setattr(
@@ -239,55 +207,53 @@ def test_what_anonymising_needs_is_asked_for_only_then(
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, *_: asked.append(text))
     panel = panel_with(opened, result_of(source), anonymize=True)
     panel.ui.exportDicomButton.click()
-    assert "dicom-anonymizer" in asked.pop() and "are not installed" in errors.pop()
+    assert "dicom-anonymizer" in asked.pop() and "are not installed" in errors.pop()[0]
     assert not panel.logic.translator.is_running and list(parent.iterdir()) == []
-    panel._parameterNode.anonymize = False
+    panel.logic.getParameterNode().anonymize = False
     assert len(exported(panel, parent)) == 6 and asked == []
 
 
-def test_the_patient_of_a_dicom_source_cannot_be_changed(opened: Callable[..., Any], source: Any, parent: Path) -> None:
+def test_the_patient_of_a_dicom_source_cannot_be_changed(opened: Opened, source: Any, parent: Path) -> None:
     panel = panel_with(opened, result_of(source), patientName="Somebody^Else")
     lines = (panel.ui.patientNameLineEdit, panel.ui.patientIdLineEdit, panel.ui.studyDescriptionLineEdit)
     assert not any(line.enabled for line in lines) and lines[0].placeholderText == "as in the source series"
     assert {str(header.PatientName) for header in exported(panel, parent)} == {"Made^Up"}
-    panel._parameterNode.anonymize = True
+    panel.logic.getParameterNode().anonymize = True
     assert all(line.enabled for line in lines) and panel.ui.anonymizeCheckBox.enabled
-    panel._parameterNode.resultVolume = result_of(add_volume(ct_image()))
+    panel.logic.getParameterNode().resultVolume = result_of(add_volume(ct_image()))
     assert all(line.enabled for line in lines) and not panel.ui.anonymizeCheckBox.enabled
 
 
-def test_a_label_is_burnt_in_on_request(opened: Callable[..., Any], source: Any, parent: Path) -> None:
+def test_a_label_is_burnt_in_on_request(opened: Opened, source: Any, parent: Path) -> None:
     assert exported(panel_with(opened, result_of(source), burnIn=True), parent)[0].BurnedInAnnotation == "YES"
 
 
 def test_files_that_are_gone_are_told_before_any_work(
-    opened: Callable[..., Any], source: Any, parent: Path, errors: list[str]
+    opened: Opened, source: Any, parent: Path, errors: Errors
 ) -> None:
     panel = panel_with(opened, result_of(source))
     Path(slicer.dicomDatabase.fileForInstance(source.GetAttribute(INSTANCES).split()[2])).unlink()
     panel.ui.exportDicomButton.click()
-    assert errors.pop().startswith("1 of 6 DICOM files of the non-contrast CT are no longer in Slicer's DICOM")
+    assert errors.pop()[0].startswith("1 of 6 DICOM files")
     slicer.dicomDatabase.closeDatabase()
     panel.ui.exportDicomButton.click()
-    assert errors.pop().startswith("Slicer's DICOM database is not open.")
+    assert "database is not open" in errors.pop()[0]
     assert not panel.logic.translator.is_running and list(parent.iterdir()) == []
 
 
-def test_what_the_engine_refuses_is_one_message(
-    opened: Callable[..., Any], source: Any, parent: Path, errors: list[str]
-) -> None:
+def test_what_the_engine_refuses_is_one_message(opened: Opened, source: Any, parent: Path, errors: Errors) -> None:
     files = [Path(slicer.dicomDatabase.fileForInstance(uid)) for uid in source.GetAttribute(INSTANCES).split()]
     files[3].write_bytes(files[3].read_bytes()[:-500])
     panel = panel_with(opened, result_of(source))
     panel.ui.exportDicomButton.click()
     run_to_end(panel)
-    (message,) = errors
+    ((message, _),) = errors
     assert files[3].name in message and list(parent.iterdir()) == []
     assert "$ s2ldm to-dicom" in panel.logic.translator.log()
 
 
 def test_cancelling_leaves_nothing_in_the_chosen_folder(
-    opened: Callable[..., Any], source: Any, parent: Path, tmp_path: Path
+    opened: Opened, source: Any, parent: Path, tmp_path: Path
 ) -> None:
     panel = panel_with(opened, result_of(source), "hang")
     panel.ui.exportDicomButton.click()
@@ -295,27 +261,25 @@ def test_cancelling_leaves_nothing_in_the_chosen_folder(
     assert panel.ui.statusLabel.text.startswith("Writing the series") and not panel.ui.exportDicomButton.enabled
     assert [folder.name.startswith(".S2LDM-") for folder in parent.iterdir()] == [True]
     panel.ui.cancelButton.click()
-    assert panel.ui.statusLabel.text == "Cancelled. Nothing was kept."
-    wait_for(lambda: list(parent.iterdir()) == [] and list((tmp_path / "temporary").iterdir()) == [], 5)
+    assert "Cancelled" in panel.ui.statusLabel.text
+    wait_for(lambda: list(parent.iterdir()) == [] and list((tmp_path / "temporary").iterdir()) == [])
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(
-    opened: Callable[..., Any], source: Any, parent: Path, errors: list[str]
-) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named(opened: Opened, source: Any, parent: Path, errors: Errors) -> None:
     panel = panel_with(opened, result_of(source))
     parent.rmdir()
     panel.ui.exportDicomButton.click()
     run_to_end(panel)
-    assert errors == [f"{parent} cannot be written to (No such file or directory). Choose another folder."]
+    assert f"{parent} cannot be written to" in errors.pop()[0] and not errors
 
 
 def test_a_database_that_refuses_is_told_and_the_series_stays(
-    opened: Callable[..., Any], source: Any, parent: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, source: Any, parent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     panel = panel_with(opened, result_of(source), addToDatabase=True)
     monkeypatch.setattr(dicom_export, "add_series", _closed_meanwhile)
     assert len(exported(panel, parent)) == 6
-    assert "Slicer's DICOM database is not open" in panel.ui.statusLabel.text
+    assert "database is not open" in panel.ui.statusLabel.text
 
 
 def _closed_meanwhile(folder: Path) -> None:
@@ -334,3 +298,10 @@ def test_the_folder_of_a_series_is_new_and_has_a_name_that_every_system_takes(
 ) -> None:
     (tmp_path / "taken").mkdir()
     assert dicom_export.free_folder(tmp_path, name) == tmp_path / folder
+
+
+def test_no_name_stands_in_the_command_line_or_the_log(tmp_path: Path) -> None:
+    request = ExportRequest(tmp_path / "out", patient_name="Doe^Jane", patient_id="P-7", study_description="Trial")
+    words = " ".join(request.arguments(tmp_path / "v.nrrd", None, tmp_path / "out", tmp_path / "patient.json"))
+    assert request.patient() == {"patient_name": "Doe^Jane", "patient_id": "P-7", "study_description": "Trial"}
+    assert not [text for text in request.patient().values() if text in words]

@@ -6,51 +6,52 @@ import os
 import shutil
 import signal
 import stat
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from body_part_maker import legs
-from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
-from S2LDMLib.pipeline import S2LDMPipeline
-from translate_panel import (
+from panel_translate import (
+    EngineProcess,
     JobStatus,
     Translator,
     add_bent_transform,
     add_volume,
-    clean_scene,
     count_volumes,
     finish,
-    job_status,
+    is_asking,
     slicer,
-    temporary_path,
     tiny,
-    wait_for,
 )
+from panel_waiting import wait_for
+from S2LDMLib.phantom.scan import PhantomTriple, make_phantom
+from S2LDMLib.pipeline import S2LDMPipeline
+from S2LDMSlicerLib.errors import PanelError
+from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest
 
-from S2LDMSlicerLib.errors import PanelError  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest  # isort: skip
-
-
-@pytest.fixture(autouse=True)
-def scene() -> Iterator[None]:
-    with clean_scene():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path) -> Iterator[Path]:
-    with temporary_path(tmp_path / "temporary") as folder:
-        yield folder
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def small_request(model: Path, **changes: object) -> TranslationRequest:
     return TranslationRequest(
         **{"phase": "arterial", "model": str(model), "device": "cpu", "precision": "float32", **changes}
     )
+
+
+@pytest.fixture
+def ct(temporary: Path, phantom: PhantomTriple) -> Any:
+    return add_volume(phantom.ncct)
+
+
+class Processes(list[EngineProcess]):
+    """Starts the real engine, and keeps what was started."""
+
+    def __call__(self, arguments: Sequence[str]) -> EngineProcess:
+        self.append(EngineProcess(arguments))
+        return self[-1]
 
 
 def ended(pid: int) -> bool:
@@ -62,86 +63,83 @@ def ended(pid: int) -> bool:
 
 
 def test_cancelling_the_real_engine_ends_it_at_once_and_leaves_nothing(
-    phantom: PhantomTriple, small_model: Path, temporary: Path
+    ct: Any, small_model: Path, temporary: Path
 ) -> None:
-    translator = Translator()
-    translator.start(add_volume(phantom.ncct), small_request(small_model, steps=1000))
+    processes = Processes()
+    translator = Translator(processes)
+    translator.start(ct, small_request(small_model, steps=1000))
     wait_for(lambda: translator.update().stage == "translate")
-    pid = translator.job._process.pid
     folder = next(temporary.iterdir())
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and [file.name for file in folder.iterdir()] == ["input.nrrd"]
-    start = time.monotonic()
-    translator.cancel()
-    assert time.monotonic() - start < 2 and ended(pid)
-    assert job_status(translator) is JobStatus.CANCELLED and not translator.is_running
+    translator.cancel()  # waits for no more than a moment
+    assert translator.job.wait(0) and all(ended(process.pid) for process in processes)
+    assert translator.update().status is JobStatus.CANCELLED and not translator.is_running
     assert count_volumes() == 1 and list(temporary.iterdir()) == [] and translator.result is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="looks for processes in /proc")
-def test_cancelling_ends_the_children_of_the_engine_too(phantom: PhantomTriple, temporary: Path) -> None:
+def test_cancelling_ends_the_children_of_the_engine_too(ct: Any, temporary: Path) -> None:
     translator = Translator(tiny("hang"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     wait_for(lambda: [file for file in temporary.rglob("pids") if len(file.read_text().split()) == 2])
     pids = [int(word) for word in next(temporary.rglob("pids")).read_text().split()]
     assert not any(map(ended, pids))
-    start = time.monotonic()
     translator.cancel()
-    wait_for(lambda: all(map(ended, pids)), 2)
-    assert time.monotonic() - start < 2 and list(temporary.iterdir()) == []
+    assert translator.job.wait(0) and list(temporary.iterdir()) == []
+    wait_for(lambda: all(map(ended, pids)))
 
 
-def test_cancelling_before_the_engine_runs_starts_none(phantom: PhantomTriple, temporary: Path) -> None:
+def test_cancelling_before_the_engine_runs_starts_none(ct: Any, temporary: Path) -> None:
     started = []
     translator = Translator(lambda arguments: started.append(arguments) or tiny("nothing")(arguments))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     translator.cancel()
     assert translator.job.wait(10) and len(started) <= 1
-    assert job_status(translator) is JobStatus.CANCELLED and list(temporary.iterdir()) == []
+    assert translator.update().status is JobStatus.CANCELLED and list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("end", "message"),
     [
-        ("crash", "The model has no phase 'x'. Use one of: y."),
-        ("silent", "The engine ended without a word (exit code 3). Look at the log."),
-        ("killed", "The engine was ended from outside, most likely because memory ran out."),
-        ("nothing", "The engine's result cannot be read (result.nrrd). Try again."),
-        ("refused", "The volume is constant: every voxel is 0. Give a CT with content."),
+        ("crash", "no phase 'x'"),
+        ("silent", "exit code 3"),
+        ("killed", "memory ran out"),
+        ("nothing", "result.nrrd"),
+        ("refused", "is constant"),
     ],
 )
-def test_a_failure_is_one_clear_message_and_a_log(
-    phantom: PhantomTriple, temporary: Path, end: str, message: str
-) -> None:
+def test_a_failure_is_one_clear_message_and_a_log(ct: Any, temporary: Path, end: str, message: str) -> None:
     translator = Translator(tiny(end))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     state = finish(translator)
-    assert state.status is JobStatus.FAILED and state.message.startswith(message)
+    assert state.status is JobStatus.FAILED and message in state.message
     assert "$ s2ldm check" in translator.log()
     assert end == "refused" or "a library says something" in translator.log()
     assert count_volumes() == 1 and list(temporary.iterdir()) == [] and not translator.is_running
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills as Linux does when memory runs out")
-def test_an_engine_that_the_system_kills_says_memory(phantom: PhantomTriple, small_model: Path) -> None:
-    translator = Translator()
-    translator.start(add_volume(phantom.ncct), small_request(small_model, steps=1000))
+def test_an_engine_that_the_system_kills_says_memory(ct: Any, small_model: Path) -> None:
+    processes = Processes()
+    translator = Translator(processes)
+    translator.start(ct, small_request(small_model, steps=1000))
     wait_for(lambda: translator.update().stage == "translate")
-    os.kill(translator.job._process.pid, signal.SIGKILL)
+    os.kill(processes[-1].pid, signal.SIGKILL)
     state = finish(translator)
     assert state.status is JobStatus.FAILED and "memory ran out" in state.message
 
 
-def test_a_second_job_is_refused_while_one_runs(phantom: PhantomTriple) -> None:
-    translator, volume = Translator(tiny("hang")), add_volume(phantom.ncct)
-    translator.start(volume, TranslationRequest("arterial"))
+def test_a_second_job_is_refused_while_one_runs(ct: Any) -> None:
+    translator = Translator(tiny("hang"))
+    translator.start(ct, TranslationRequest("arterial"))
     for again in (
-        lambda: translator.start(volume, TranslationRequest("venous")),
+        lambda: translator.start(ct, TranslationRequest("venous")),
         lambda: translator.download("lab/model"),
     ):
         with pytest.raises(PanelError, match="Another job is still running"):
             again()
     translator.cancel()
-    translator.start(volume, TranslationRequest("venous"))
+    translator.start(ct, TranslationRequest("venous"))
     translator.cancel()
 
 
@@ -149,7 +147,7 @@ def test_an_enhanced_volume_is_asked_about_before_it_is_translated(temporary: Pa
     volume = add_volume(make_phantom(seed=3, size=(200, 168, 24), spacing=(2.0, 2.0, 5.0)).arterial)
     translator = Translator()
     translator.start(volume, TranslationRequest("venous"))
-    wait_for(lambda: job_status(translator) is JobStatus.ASKING)
+    wait_for(lambda: is_asking(translator))
     assert "contrast-enhanced already" in translator.update().message and translator.is_running
     translator.answer(False)
     assert finish(translator).status is JobStatus.CANCELLED and count_volumes() == 1 and list(temporary.iterdir()) == []
@@ -159,37 +157,37 @@ def test_an_enhanced_volume_is_asked_about_before_it_is_translated(temporary: Pa
 def test_what_is_no_abdomen_is_asked_about_too() -> None:
     translator = Translator()
     translator.start(add_volume(legs()), TranslationRequest("venous"))
-    wait_for(lambda: job_status(translator) is JobStatus.ASKING)
+    wait_for(lambda: is_asking(translator))
     assert "legs" in translator.update().message
     translator.answer(False)
     assert finish(translator).status is JobStatus.CANCELLED
 
 
-def test_an_enhanced_volume_is_translated_if_that_is_wanted(phantom: PhantomTriple) -> None:
+def test_an_enhanced_volume_is_translated_if_that_is_wanted(ct: Any) -> None:
     translator = Translator(tiny("enhanced"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("venous"))
-    wait_for(lambda: job_status(translator) is JobStatus.ASKING)
+    translator.start(ct, TranslationRequest("venous"))
+    wait_for(lambda: is_asking(translator))
     translator.answer(True)
     finish(translator)
     assert "$ s2ldm translate" in translator.log() and "contrast-enhanced" in translator.job.warnings[0]
 
 
 def test_a_full_disk_is_told_before_anything_is_written(
-    phantom: PhantomTriple, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    ct: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(temporary)._replace(free=1 << 18)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     translator = Translator(tiny("nothing"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     state = finish(translator)
     assert state.status is JobStatus.FAILED and f"The disk of {temporary} is full: 1 MB are needed" in state.message
     assert translator.log() == "" and list(temporary.iterdir()) == []
 
 
-def test_a_temporary_folder_that_is_gone_is_named(phantom: PhantomTriple, temporary: Path) -> None:
+def test_a_temporary_folder_that_is_gone_is_named(ct: Any, temporary: Path) -> None:
     slicer.app.temporaryPath = str(temporary / "gone")
     translator = Translator(tiny("nothing"))
-    translator.start(add_volume(phantom.ncct), TranslationRequest("arterial"))
+    translator.start(ct, TranslationRequest("arterial"))
     assert "gone cannot be written to" in finish(translator).message
 
 
@@ -210,8 +208,7 @@ def test_samples_give_a_second_volume_with_their_spread(
     assert values.max() > 2 and np.abs(values - np.std(both, axis=0, ddof=1)).max() < 1.5
 
 
-def test_a_volume_under_a_bent_transform_is_refused(phantom: PhantomTriple) -> None:
-    volume = add_volume(phantom.ncct)
-    volume.SetAndObserveTransformNodeID(add_bent_transform().GetID())
+def test_a_volume_under_a_bent_transform_is_refused(ct: Any) -> None:
+    ct.SetAndObserveTransformNodeID(add_bent_transform().GetID())
     with pytest.raises(PanelError, match="lies under a non-linear transform"):
-        Translator(tiny("nothing")).start(volume, TranslationRequest("arterial"))
+        Translator(tiny("nothing")).start(ct, TranslationRequest("arterial"))

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer_standin
-from S2LDMLib.phantom.scan import PhantomTriple
-from S2LDMLib.pipeline import S2LDMPipeline
-from translate_panel import (
+from panel_translate import (
     VOLUME,
     Translator,
     add_bent_transform,
@@ -25,31 +23,27 @@ from translate_panel import (
     ijk_to_ras,
     matrix_of,
     module,
-    pass_the_time,
     run_to_end,
     slicer,
     temporary_path,
     tiny,
     vtk,
 )
-
-from S2LDMSlicerLib.errors import PanelError  # isort: skip
-from S2LDMTranslatePanel.scene.region_box import region_of  # isort: skip
-from S2LDMTranslatePanel.scene.result_nodes import (  # isort: skip
-    add_deviation,
-    add_result,
-    export_result,
-    provenance_of,
-    source_of,
-)
-from S2LDMTranslatePanel.scene.source_volume import hardened_copy, reason_unavailable, snapshot  # isort: skip
-from S2LDMTranslatePanel.jobs.translation_job import EngineResult, TranslationRequest  # isort: skip
+from panel_waiting import pass_the_time
+from S2LDMLib.phantom.scan import PhantomTriple
+from S2LDMLib.pipeline import S2LDMPipeline
+from S2LDMSlicerLib.errors import PanelError
+from S2LDMTranslatePanel.jobs.translation_job import TranslationRequest
+from S2LDMTranslatePanel.jobs.volumes import EngineResult
+from S2LDMTranslatePanel.scene.region_box import region_of
+from S2LDMTranslatePanel.scene.result_nodes import add_deviation, add_result, export_result, provenance_of, source_of
+from S2LDMTranslatePanel.scene.source_volume import hardened_copy, reason_unavailable, snapshot
 
 MOVED = np.array([[1, 0, 0, 7], [0, 0.8, -0.6, 0], [0, 0.6, 0.8, 3], [0, 0, 0, 1.0]])
 
 
 @pytest.fixture(autouse=True)
-def scene(clicked: Clicked) -> Iterator[None]:
+def scene(clicked: SimpleNamespace) -> Iterator[None]:
     """Empty for each test; the click that all share comes first."""
     with clean_scene():
         yield
@@ -63,26 +57,12 @@ def oblique(phantom: PhantomTriple) -> sitk.Image:
     return image
 
 
-@dataclass(frozen=True)
-class Clicked:
-    """What was seen of the panel before, while and after a click on the button of the arterial phase."""
-
-    made: EngineResult
-    click_s: float
-    busy_s: float
-    before: str
-    running: str
-    after: str
-    name: str
-    log: str
-    buttons_running: tuple[bool, bool, bool]
-    buttons_after: tuple[bool, bool, bool]
-    left_behind: list[Path]
-
-
 @pytest.fixture(scope="module")
-def clicked(oblique: sitk.Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clicked]:
-    """The bundled model on an oblique volume, by a click, in a real process."""
+def clicked(oblique: sitk.Image, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The bundled model on an oblique volume, by a click, in a real process: the result, and what the panel showed.
+
+    click_s, busy_s: CPU time of the panel's thread, at the click and in one turn of the event loop.
+    """
     with clean_scene(), temporary_path(tmp_path_factory.mktemp("temporary")) as temporary:
         add_volume(oblique, "Abdomen")
         panel = slicer_standin.open_panel(module)
@@ -93,14 +73,14 @@ def clicked(oblique: sitk.Image, tmp_path_factory: pytest.TempPathFactory) -> It
         def buttons() -> tuple[bool, bool, bool]:
             return ui.arterialButton.enabled, ui.venousButton.enabled, ui.cancelButton.enabled
 
-        before, start = ui.statusLabel.text, time.monotonic()
+        before, start = ui.statusLabel.text, time.thread_time()
         ui.arterialButton.click()
-        click_s, buttons_running = time.monotonic() - start, buttons()
+        click_s, buttons_running = time.thread_time() - start, buttons()
         pass_the_time(lambda: 0 < ui.progressBar.value < 100)
         running, busy_s = ui.statusLabel.text, run_to_end(panel)
         result = ui.resultVolumeSelector.currentNode()
         assert result is not None, ui.statusLabel.text
-        record = Clicked(
+        record = SimpleNamespace(
             made=EngineResult(slicer.util.arrayFromVolume(result).copy(), provenance_of(result)),
             click_s=click_s,
             busy_s=busy_s,
@@ -114,15 +94,26 @@ def clicked(oblique: sitk.Image, tmp_path_factory: pytest.TempPathFactory) -> It
             left_behind=list(temporary.iterdir()),
         )
         slicer_standin.close_panel(panel)
-    yield record
+    return record
 
 
 @pytest.fixture
-def made(clicked: Clicked) -> EngineResult:
+def volume(oblique: sitk.Image) -> Any:
+    return add_volume(oblique)
+
+
+@pytest.fixture
+def result(volume: Any, made: EngineResult) -> Any:
+    """What was made of the volume."""
+    return add_result(snapshot(volume), made)
+
+
+@pytest.fixture
+def made(clicked: SimpleNamespace) -> EngineResult:
     return clicked.made
 
 
-def test_a_click_runs_the_real_engine_to_a_real_result(clicked: Clicked) -> None:
+def test_a_click_runs_the_real_engine_to_a_real_result(clicked: SimpleNamespace) -> None:
     assert clicked.name == "Abdomen SYNTHETIC arterial"
     assert (clicked.before, clicked.running[-3:] == "..." or "left" in clicked.running) == ("Ready.", True)
     assert clicked.after.startswith("Done in ") and clicked.name in clicked.after
@@ -130,8 +121,8 @@ def test_a_click_runs_the_real_engine_to_a_real_result(clicked: Clicked) -> None
     assert "$ s2ldm check" in clicked.log and "$ s2ldm translate" in clicked.log and clicked.left_behind == []
 
 
-def test_the_event_loop_goes_on_during_a_run(clicked: Clicked) -> None:
-    # The goal is 0.1 s; the limit leaves room for a machine that runs other tests at the same time.
+def test_the_event_loop_goes_on_during_a_run(clicked: SimpleNamespace) -> None:
+    # Time of the processor, which other tests on this machine do not change; that it does not wait, `running` shows.
     assert clicked.click_s < 0.5 and clicked.busy_s < 0.5
 
 
@@ -156,8 +147,7 @@ def test_the_engine_in_its_process_makes_what_the_pipeline_makes(
     assert (made.hu != sitk.GetArrayFromImage(oblique)).mean() > 0.1
 
 
-def test_the_result_lies_exactly_where_the_input_lies(made: EngineResult, oblique: sitk.Image) -> None:
-    volume = add_volume(oblique)
+def test_the_result_lies_exactly_where_the_input_lies(volume: Any, made: EngineResult, oblique: sitk.Image) -> None:
     volume.SetAndObserveTransformNodeID(add_transform(MOVED).GetID())
     before, geometry = slicer.util.arrayFromVolume(volume).copy(), matrix_of(volume)
     result = add_result(snapshot(volume), made)
@@ -172,18 +162,16 @@ def test_the_result_lies_exactly_where_the_input_lies(made: EngineResult, obliqu
     assert volume.GetAttributeNames() == ()
 
 
-def test_the_engine_gets_the_volume_in_its_own_space(oblique: sitk.Image) -> None:
-    image = snapshot(add_volume(oblique)).image()
+def test_the_engine_gets_the_volume_in_its_own_space(volume: Any, oblique: sitk.Image) -> None:
+    image = snapshot(volume).image()
     assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(oblique))
     for mine, theirs in ((image.GetOrigin(), oblique.GetOrigin()), (image.GetDirection(), oblique.GetDirection())):
         assert mine == pytest.approx(theirs, abs=1e-9)
     assert image.GetSpacing() == pytest.approx(oblique.GetSpacing(), abs=1e-9)
 
 
-def test_the_result_says_what_it_is_and_how_it_was_made(made: EngineResult, oblique: sitk.Image, bundled: Any) -> None:
-    volume = add_volume(oblique, "Abdomen")
-    result = add_result(snapshot(volume), made)
-    assert result.GetName() == "Abdomen SYNTHETIC arterial"
+def test_the_result_says_what_it_is_and_how_it_was_made(volume: Any, result: Any, bundled: S2LDMPipeline) -> None:
+    assert result.GetName() == "CT SYNTHETIC arterial"
     found = attributes(result)
     assert found.pop("S2LDM.version")
     measured = {name: found.pop(name) for name in list(found) if name.startswith("S2LDM.input_")}
@@ -198,16 +186,13 @@ def test_the_result_says_what_it_is_and_how_it_was_made(made: EngineResult, obli
         "S2LDM.steps": "1",
         "S2LDM.detail": "native",
     }
-    assert (
-        result.GetDescription().startswith("SYNTHETIC arterial CECT") and "not a real scan" in result.GetDescription()
-    )
+    assert result.GetDescription().startswith("SYNTHETIC arterial") and "not a real scan" in result.GetDescription()
     display = result.GetDisplayNode()
     assert (display.GetWindow(), display.GetLevel(), display.GetAutoWindowLevel()) == (400, 0, 0)
     assert source_of(result) is volume
 
 
-def test_the_result_lies_in_the_study_of_the_input(made: EngineResult, oblique: sitk.Image) -> None:
-    volume = add_volume(oblique)
+def test_the_result_lies_in_the_study_of_the_input(volume: Any, made: EngineResult, oblique: sitk.Image) -> None:
     hierarchy, study = add_study(volume)
     result = add_result(snapshot(volume), made)
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(result)) == study
@@ -215,13 +200,11 @@ def test_the_result_lies_in_the_study_of_the_input(made: EngineResult, oblique: 
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(alone)) == hierarchy.GetSceneItemID()
 
 
-def test_results_are_added_or_replaced_as_wanted(made: EngineResult, oblique: sitk.Image) -> None:
-    volume = add_volume(oblique)
+def test_results_are_added_or_replaced_as_wanted(volume: Any, made: EngineResult) -> None:
     first, second = (add_result(snapshot(volume), made) for _ in range(2))
     assert [first.GetName(), second.GetName()] == ["CT SYNTHETIC arterial", "CT SYNTHETIC arterial_1"]
-    venous = EngineResult(
-        made.hu + np.int16(1), {**made.provenance, "S2LDM_phase": "venous", "S2LDM_region": "0 1 0 1 0 1"}
-    )
+    changes = {"S2LDM_phase": "venous", "S2LDM_region": "0 1 0 1 0 1"}
+    venous = EngineResult(made.hu + np.int16(1), made.provenance | changes)
     assert add_result(snapshot(volume), venous, first) is first
     assert first.GetName() == "CT SYNTHETIC venous" and first.GetAttribute("S2LDM.phase") == "venous"
     assert np.array_equal(slicer.util.arrayFromVolume(first), venous.hu)
@@ -229,32 +212,28 @@ def test_results_are_added_or_replaced_as_wanted(made: EngineResult, oblique: si
     assert first.GetAttribute("S2LDM.region") is None and slicer.mrmlScene.GetNumberOfNodesByClass(VOLUME) == 3
 
 
-def test_only_a_former_result_can_be_replaced(oblique: sitk.Image) -> None:
-    volume, other = add_volume(oblique), add_volume(oblique, "other")
-    for replaced in (volume, other):
+def test_only_a_former_result_can_be_replaced(volume: Any, oblique: sitk.Image) -> None:
+    for replaced in (volume, add_volume(oblique, "other")):
         with pytest.raises(PanelError, match="is no synthetic CT"):
             Translator(tiny("nothing")).start(volume, TranslationRequest("arterial"), replaced)
 
 
-def test_the_spread_of_samples_lies_beside_its_result(made: EngineResult, oblique: sitk.Image) -> None:
-    source = snapshot(add_volume(oblique))
-    result = add_result(source, made)
+def test_the_spread_of_samples_lies_beside_its_result(volume: Any, result: Any, made: EngineResult) -> None:
+    source = snapshot(volume)
     spread = add_deviation(source, EngineResult(np.full_like(made.hu, 12), made.provenance), result)
     assert result.GetNodeReference("S2LDM.deviation") is spread and spread.GetName() == "CT SYNTHETIC arterial SD"
     assert spread.GetAttribute("S2LDM.kind") == "deviation" and spread.GetAttribute("S2LDM.synthetic") == "1"
     assert add_deviation(source, EngineResult(made.hu, made.provenance), result) is spread
 
 
-def test_an_input_that_is_gone_at_the_end_does_not_cost_the_result(made: EngineResult, oblique: sitk.Image) -> None:
-    volume = add_volume(oblique)
+def test_an_input_that_is_gone_at_the_end_does_not_cost_the_result(volume: Any, made: EngineResult) -> None:
     source = snapshot(volume)
     slicer.mrmlScene.RemoveNode(volume)
     result = add_result(source, made)
     assert source_of(result) is None and np.array_equal(matrix_of(result), source.ijk_to_ras)
 
 
-def test_a_saved_scene_brings_everything_back(made: EngineResult, oblique: sitk.Image, tmp_path: Path) -> None:
-    volume = add_volume(oblique)
+def test_a_saved_scene_brings_everything_back(volume: Any, made: EngineResult, tmp_path: Path) -> None:
     volume.SetAndObserveTransformNodeID(add_transform(MOVED).GetID())
     add_study(volume)
     result = add_result(snapshot(volume), made)
@@ -287,9 +266,8 @@ def test_a_saved_scene_brings_everything_back(made: EngineResult, oblique: sitk.
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
 def test_an_exported_result_carries_its_provenance(
-    made: EngineResult, oblique: sitk.Image, tmp_path: Path, suffix: str
+    result: Any, made: EngineResult, oblique: sitk.Image, tmp_path: Path, suffix: str
 ) -> None:
-    result = add_result(snapshot(add_volume(oblique)), made)
     written = export_result(result, tmp_path / f"out{suffix}")
     assert written == [tmp_path / f"out{suffix}", tmp_path / "out.json"]
     assert sorted(tmp_path.iterdir()) == sorted(written)
@@ -306,8 +284,7 @@ def test_an_exported_result_carries_its_provenance(
         assert image.GetMetaData("S2LDM_revision") == sidecar["S2LDM_revision"]
 
 
-def test_an_export_to_nowhere_is_one_clear_message(made: EngineResult, oblique: sitk.Image, tmp_path: Path) -> None:
-    result = add_result(snapshot(add_volume(oblique)), made)
+def test_an_export_to_nowhere_is_one_clear_message(result: Any, tmp_path: Path) -> None:
     for file, message in ((tmp_path / "no" / "o.nrrd", "does not exist"), (tmp_path / "o.png", "no known ending")):
         with pytest.raises(PanelError, match=message):
             export_result(result, file)
@@ -316,47 +293,38 @@ def test_an_export_to_nowhere_is_one_clear_message(made: EngineResult, oblique: 
 # What is no input
 
 
-def bad_inputs() -> dict[str, tuple[Any, str]]:
+def bad_inputs() -> Iterator[tuple[Any, str]]:
+    """Nodes that cannot be translated, and how the message about each begins."""
     scene, small = slicer.mrmlScene, np.zeros((4, 8, 8), np.int16)
-    vector = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "rgb")
-    plane = slicer.util.addVolumeFromArray(small[:1], name="plane")
-    sheared = slicer.util.addVolumeFromArray(small, np.eye(4) + np.eye(4, k=1) * 0.2, name="tilted")
-    synthetic = slicer.util.addVolumeFromArray(small, name="made")
+    synthetic, proxy = (slicer.util.addVolumeFromArray(small, name=name) for name in ("made", "moment"))
     synthetic.SetAttribute("S2LDM.synthetic", "1")
-    proxy = slicer.util.addVolumeFromArray(small, name="moment")
     sequence, browser = slicer.vtkMRMLSequenceNode(), slicer.vtkMRMLSequenceBrowserNode()
     sequence.SetName("sequence")
     scene.AddNode(sequence)
     scene.AddNode(browser)
     browser.AddSynchronizedSequenceNode(sequence)
     browser.AddProxyNode(proxy, sequence, False)
-    return {
-        "none": (None, "No input volume is chosen"),
-        "labels": (scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels"), "labels is a label map"),
-        "vector": (vector, "rgb is no scalar volume"),
-        "empty": (scene.AddNewNodeByClass(VOLUME, "empty"), "empty is empty"),
-        "plane": (plane, "plane is a single slice"),
-        "sheared": (sheared, "tilted has a sheared grid"),
-        "synthetic": (synthetic, "made is synthetic already"),
-        "sequence": (sequence, "sequence is a sequence"),
-        "proxy": (proxy, "moment is one moment of a sequence"),
-    }
+    yield None, "No input volume is chosen"
+    yield scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels"), "labels is a label map"
+    yield scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "rgb"), "rgb is no scalar volume"
+    yield scene.AddNewNodeByClass(VOLUME, "empty"), "empty is empty"
+    yield slicer.util.addVolumeFromArray(small[:1], name="plane"), "plane is a single slice"
+    yield slicer.util.addVolumeFromArray(small, np.eye(4) + np.eye(4, k=1) * 0.2, "tilted"), "tilted has a sheared grid"
+    yield synthetic, "made is synthetic already"
+    yield sequence, "sequence is a sequence"
+    yield proxy, "moment is one moment of a sequence"
 
 
-@pytest.mark.parametrize(
-    "kind", ["none", "labels", "vector", "empty", "plane", "sheared", "synthetic", "sequence", "proxy"]
-)
-def test_what_cannot_be_translated_is_refused_with_its_name(kind: str) -> None:
-    node, message = bad_inputs()[kind]
-    assert reason_unavailable(node).startswith(message)
-    nodes = slicer.mrmlScene.GetNumberOfNodes()
-    with pytest.raises(PanelError, match=message):
-        Translator(tiny("nothing")).start(node, TranslationRequest("arterial"))
-    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+def test_what_cannot_be_translated_is_refused_with_its_name() -> None:
+    for node, message in bad_inputs():
+        assert reason_unavailable(node).startswith(message)
+        nodes = slicer.mrmlScene.GetNumberOfNodes()
+        with pytest.raises(PanelError, match=message):
+            Translator(tiny("nothing")).start(node, TranslationRequest("arterial"))
+        assert slicer.mrmlScene.GetNumberOfNodes() == nodes
 
 
-def test_a_hardened_copy_lies_where_the_volume_is_seen(oblique: sitk.Image) -> None:
-    volume = add_volume(oblique)
+def test_a_hardened_copy_lies_where_the_volume_is_seen(volume: Any) -> None:
     volume.SetAndObserveTransformNodeID(add_bent_transform().GetID())
     before = slicer.util.arrayFromVolume(volume).copy()
     copy = hardened_copy(volume)

@@ -107,3 +107,19 @@ def test_a_run_folder_refuses_what_is_not_its_run(tmp_path: Path) -> None:
     (tmp_path / "photos" / "cat.png").write_bytes(b"")
     with pytest.raises(InputError, match="not empty and holds no run"):
         RunFolder(tmp_path / "photos").check(recipe, resume=False)
+
+
+def test_the_recipe_of_a_run_of_version_0_1_0_is_read(tmp_path: Path) -> None:
+    file, recipe = tmp_path / "recipe.json", load_preset("demo")
+    former = dataclasses.asdict(recipe)
+    former["data"]["pad"], former["diffusion_training"]["mask_loss"], former["denoiser"]["kind"] = (
+        True,
+        False,
+        "product",
+    )
+    file.write_text(json.dumps(former))
+    assert read_recipe(file) == recipe
+    former["diffusion_training"]["mask_loss"] = True
+    file.write_text(json.dumps(former))
+    with pytest.raises(InputError, match="mask_loss"):
+        read_recipe(file)

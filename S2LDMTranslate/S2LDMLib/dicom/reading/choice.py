@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from ...errors import InputError
 from .headers import Header, number
-from .slices import CT_CLASSES, is_localizer
+from .usable import problem_of
 
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _HINTS = (  # the first that matches counts
     ("without contrast", r"non[ -]?con|without|w/?o\b|unenhanced|\bncct\b|\bpre\b|\bplain\b|\bnati[vf]e?\b|\bsans\b"),
     ("arterial", r"\barter|\bart\b|\bhap\b|\bcta\b"),
@@ -26,9 +25,9 @@ class SeriesSummary:
     """One series of a folder, for a person to choose from.
 
     Attributes:
-        uid, description, modality: as in the headers, empty where they do not tell.
+        uid, description, modality: what the headers say, empty where they do not tell.
         number: SeriesNumber, None where there is none.
-        slices: images in it; frames of a multi-frame file count each.
+        slices: how many images it holds; each frame of a multi-frame file counts.
         phase_hint: ``arterial``, ``venous``, ``delayed``, ``contrast``, ``without contrast`` or empty: what the
             descriptions and the contrast agent tell, which may be wrong.
         synthetic: whether it says that a program made it up.
@@ -51,7 +50,7 @@ class SeriesSummary:
 
 
 def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
-    """Images by SeriesInstanceUID, in the order of the UIDs; reports, plans and the like are left out.
+    """Sort images by SeriesInstanceUID, in the order of the UIDs; reports, plans and the like are left out.
 
     Raises:
         InputError: a CT file ends before its pixels begin.
@@ -67,8 +66,8 @@ def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
 
 
 def summarise(uid: str, headers: Sequence[Header]) -> SeriesSummary:
-    """What to tell of a series."""
-    problems = [_problem(header) for header in headers]
+    """Sum up what a person needs to know of a series."""
+    problems = [problem_of(header) for header in headers]
     first = headers[problems.index("")] if "" in problems else headers[0]
     told = number(first.dataset, "SeriesNumber")
     return SeriesSummary(
@@ -85,7 +84,7 @@ def summarise(uid: str, headers: Sequence[Header]) -> SeriesSummary:
 
 def is_ct(header: Header) -> bool:
     """Whether the file is a CT image that may be a slice of a volume."""
-    return not _problem(header)
+    return not problem_of(header)
 
 
 def choose(
@@ -94,7 +93,8 @@ def choose(
     """The CT images of the series that is meant, and what to warn of; its localizers and captures are left out.
 
     Args:
-        series: of :func:`by_series`.
+        series: what :func:`by_series` returned.
+        series_uid: SeriesInstanceUID of the one that is meant; None where there is only one.
         where: the folder or file, for messages.
 
     Raises:
@@ -104,6 +104,7 @@ def choose(
     if not summaries:
         raise InputError(f"{where} holds no DICOM image. Give the folder with the files of one CT series.")
     usable = [summary for summary in summaries if not summary.problem]
+    chosen: SeriesSummary | None
     if series_uid is None:
         chosen = _only(usable, summaries, where)
     else:
@@ -133,17 +134,6 @@ def _only(usable: Sequence[SeriesSummary], summaries: Sequence[SeriesSummary], w
 
 def _listing(summaries: Sequence[SeriesSummary]) -> str:
     return "; ".join(map(str, summaries))
-
-
-def _problem(header: Header) -> str:
-    modality, kind = header.text("Modality").upper(), header.sop_class
-    if modality not in ("", "CT"):
-        return f"{modality} images"
-    if kind.startswith(_SECONDARY_CAPTURE):
-        return "secondary captures (screen pictures)"
-    if kind not in ("", *CT_CLASSES):
-        return "other objects"
-    return "localizers (scouts)" if is_localizer(header.dataset) else ""
 
 
 def _phase_hint(header: Header) -> str:

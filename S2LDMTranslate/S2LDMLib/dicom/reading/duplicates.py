@@ -16,7 +16,7 @@ def without_duplicates(slices: Sequence[DicomSlice]) -> tuple[list[DicomSlice], 
     """The slices without copies, and a warning where there were some. Only slices in one place are decoded.
 
     Args:
-        slices: in order.
+        slices: the slices of a series in order.
 
     Raises:
         InputError: different slices lie in one place, or share one SOP Instance UID.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import warnings
@@ -12,23 +13,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from pydicom import Dataset, dcmread
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+import pydicom.uid as syntaxes
+from pydicom import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from ...errors import InputError
 from .files import unreadable
 
 _PIXEL_DATA = 0x7FE00010
+_OTHER_PIXELS = (0x7FE00008, 0x7FE00009)  # of parametric maps, in floating point
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
-_LONG_FORM = (b"OB", b"OW", b"OF", b"OD", b"UN")  # explicit VRs with a length of four bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """A file without its pixels.
+    """What a file holds before its pixels.
 
-    dataset: every other element; the file meta group, with a transfer syntax always, in its ``file_meta``.
+    dataset: all elements before them; the file meta group, with a transfer syntax always, is in its ``file_meta``.
     has_pixels: whether pixel data begin in the file.
     complete: whether they also end there.
     """
@@ -49,26 +53,26 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Reads a file up to its pixel data.
+    """Read a file up to its pixel data.
 
     Raises:
-        InputError: not readable, or no DICOM object can be made out in it.
+        InputError: the file cannot be read, or no DICOM object can be made out in it.
     """
+    pixels = _PixelElement()
     try:
         with path.open("rb") as file, quiet_pydicom():
-            dataset = dcmread(file, stop_before_pixels=True, force=True)
+            dataset = read_partial(file, pixels.begin, force=True)
             meta = dataset.file_meta
             if "TransferSyntaxUID" not in meta:
                 meta.TransferSyntaxUID = _implied_syntax(dataset)
-            if meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
-                has_pixels, complete = _inflated_pixels(path, dataset)
-            else:
-                has_pixels, complete = _pixels(file, dataset)
+            if not isinstance(meta.TransferSyntaxUID, syntaxes.UID):
+                raise damaged(path)  # it names several
+            complete = pixels.are_there and _are_complete(pixels, file, dataset)
     except Exception as error:  # pydicom raises anything on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise unreadable(path, error) from error
         raise damaged(path) from error
-    header = Header(path, dataset, has_pixels, complete)
+    header = Header(path, dataset, pixels.are_there, complete)
     if not header.sop_class and "Rows" not in dataset:
         raise damaged(path)
     return header
@@ -79,25 +83,25 @@ def text(dataset: Dataset, keyword: str) -> str:
     try:
         with quiet_pydicom():
             value = dataset.get(keyword)
-    except Exception:  # as above
+    except Exception:  # pydicom raises anything on damaged elements
         return ""
     parts = value if isinstance(value, MutableSequence) else [value]
     return " ".join("\\".join("" if part is None else str(part) for part in parts).replace("\0", "").split())
 
 
 def numbers(dataset: Dataset, keyword: str, count: int) -> np.ndarray | None:
-    """(count,) float64; None where the element is absent, damaged, of another length or not finite."""
+    """An element's numbers, (count,) float64; None where it is absent, damaged, of another length or not finite."""
     try:
         with quiet_pydicom():
             value = dataset.get(keyword)
         values = np.atleast_1d(np.array([] if value is None else value, float))
-    except Exception:  # as above
+    except Exception:  # pydicom raises anything on damaged elements
         return None
     return values if len(values) == count and np.isfinite(values).all() else None
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """One finite number; None where there is none."""
+    """An element's one finite number; None where there is none."""
     values = numbers(dataset, keyword, 1)
     return None if values is None else float(values[0])
 
@@ -109,42 +113,43 @@ def damaged(path: Path) -> InputError:
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """No warnings of values that break a rule: most of them do not matter here, and the others are refused."""
+    """Silence warnings of values that break a rule: most of them do not matter here, and the others are refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _implied_syntax(dataset: Dataset) -> str:
+@dataclass
+class _PixelElement:
+    """What the start of the pixel data says: their length in bytes, and how long this start itself is."""
+
+    are_there: bool = False
+    length: int = 0
+    start: int = 8
+
+    def begin(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        """Whether an element is the one to stop before; notes it if it is."""
+        if tag == _PIXEL_DATA:
+            self.are_there, self.length, self.start = True, length, 12 if vr in EXPLICIT_VR_LENGTH_32 else 8
+        return self.are_there or tag in _OTHER_PIXELS
+
+
+def _implied_syntax(dataset: Dataset) -> syntaxes.UID:
     implicit, little = dataset.original_encoding
-    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
-
-
-def _inflated_pixels(path: Path, dataset: Dataset) -> tuple[bool, bool]:
-    """A deflated file has no pixels to skip to, so it is inflated once more."""
-    whole = dcmread(path)
-    if "PixelData" not in whole:
-        return False, False
-    return True, len(whole.PixelData) >= _expected_bytes(dataset)
-
-
-def _pixels(file: BinaryIO, dataset: Dataset) -> tuple[bool, bool]:
-    """Whether pixel data start where the header ended, and whether the file holds all of them."""
-    implicit, little = dataset.original_encoding
-    order = "<" if little else ">"
-    head = file.read(8)
-    if len(head) < 8 or _tag(head, order) != _PIXEL_DATA:
-        return False, False
     if implicit:
-        (length,) = struct.unpack(order + "L", head[4:])
-    elif head[4:6] in _LONG_FORM:
-        (length,) = struct.unpack(order + "L", file.read(4))
-    else:
-        (length,) = struct.unpack(order + "H", head[6:])
-    if length == _UNDEFINED:
-        return True, _fragments_end(file)
+        return syntaxes.ImplicitVRLittleEndian
+    return syntaxes.ExplicitVRLittleEndian if little else syntaxes.ExplicitVRBigEndian
+
+
+def _are_complete(pixels: _PixelElement, file: BinaryIO, dataset: Dataset) -> bool:
+    """Whether a file, read up to its pixel data, holds all of them."""
+    if dataset.file_meta.TransferSyntaxUID == syntaxes.DeflatedExplicitVRLittleEndian:
+        return pixels.length >= _expected_bytes(dataset)  # it was inflated to its end, which a truncated file lacks
+    file.seek(pixels.start, os.SEEK_CUR)
+    if pixels.length == _UNDEFINED:
+        return _fragments_end(file)
     held = os.fstat(file.fileno()).st_size - file.tell()
-    return True, held >= length >= _expected_bytes(dataset)
+    return held >= pixels.length >= _expected_bytes(dataset)
 
 
 def _fragments_end(file: BinaryIO) -> bool:
@@ -152,7 +157,8 @@ def _fragments_end(file: BinaryIO) -> bool:
     size = os.fstat(file.fileno()).st_size
     fragments = 0
     while len(head := file.read(8)) == 8:
-        tag, (length,) = _tag(head, "<"), struct.unpack("<L", head[4:])
+        group, element, length = struct.unpack("<HHL", head)
+        tag = group << 16 | element
         if tag == _END:
             return True
         if tag != _ITEM or file.tell() + length > size:
@@ -162,15 +168,7 @@ def _fragments_end(file: BinaryIO) -> bool:
     return not head and fragments > 1  # some writers leave the end mark out; the first item is a table of offsets
 
 
-def _tag(head: bytes, order: str) -> int:
-    group, element = struct.unpack(order + "HH", head[:4])
-    return group << 16 | element
-
-
 def _expected_bytes(dataset: Dataset) -> int:
-    """Of uncompressed pixels; 0 where the header does not tell."""
-    parts = [number(dataset, name) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
-    if None in parts:
-        return 0
-    frames = number(dataset, "NumberOfFrames") or 1
-    return int(np.prod(parts) * frames) // 8
+    """How long uncompressed pixels are; 0 where the header does not tell."""
+    parts = [number(dataset, name) or 0 for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    return int(math.prod(parts) * (number(dataset, "NumberOfFrames") or 1)) // 8

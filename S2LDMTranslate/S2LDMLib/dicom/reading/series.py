@@ -14,6 +14,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ...errors import InputError
+from .belonging import check_one_pass, check_one_patient
 from .choice import SeriesSummary, by_series, choose, is_ct, summarise
 from .duplicates import without_duplicates
 from .files import deeper_files, direct_files, is_directory_file, listed_files
@@ -36,16 +37,18 @@ class DicomSeries:
         regular: whether slice k of the image is ``slices[k]``; False where a tilted gantry or uneven distances made
             an interpolation necessary, and the image has a grid of its own.
         warnings: what the user should know, one sentence each.
+        phase_hint: what its headers tell of contrast, see :class:`~.choice.SeriesSummary`; they may be wrong.
     """
 
     uid: str
     slices: tuple[DicomSlice, ...]
     regular: bool
     warnings: tuple[str, ...]
+    phase_hint: str
     _grid: StackLayout = field(repr=False)
 
     def read(self) -> sitk.Image:
-        """The volume in HU: int16, or float32 where HU are no integers.
+        """Read the volume in HU: int16, or float32 where HU are no integers.
 
         Raises:
             InputError: a slice cannot be decoded.
@@ -54,7 +57,7 @@ class DicomSeries:
 
 
 def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
-    """Finds one CT series and checks all that headers tell; pixels are looked at only to compare double slices.
+    """Find one CT series and check all that headers tell; pixels are looked at only to compare double slices.
 
     Args:
         source: a folder with the files of one or more series, whose sub-folders are searched where no CT lies directly
@@ -62,15 +65,19 @@ def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
         series_uid: SeriesInstanceUID, needed where there are several CT series.
 
     Raises:
-        InputError: no, several or unreadable CT series; missing slices, different ones in one place, or slices that
-            are of different kinds; no HU.
+        InputError: there is no CT series, there are several, or it cannot be read; slices are of several patients,
+            studies or passes; slices are missing, of different kinds, or different ones in one place; or the values
+            are not HU.
     """
     where, headers = _headers(source)
     members, doubts = choose(by_series(headers), series_uid, where)
+    unnamed = check_one_patient(members)
     slices = [one for header in members for one in slices_of(header)]
     check_alike(slices)
     check_compression(slices)
-    slices, doubled = without_duplicates(in_order(slices))
+    slices = in_order(slices)
+    check_one_pass(slices)
+    slices, doubled = without_duplicates(slices)
     if len(slices) == 1:
         raise InputError(_only_one(slices[0], where))
     grid = lay_out(slices)
@@ -78,13 +85,14 @@ def find_series(source: Source, series_uid: str | None = None) -> DicomSeries:
         uid=members[0].text("SeriesInstanceUID"),
         slices=tuple(slices),
         regular=grid.regular,
-        warnings=(*doubts, *doubled, *grid.warnings),
+        warnings=(*doubts, *unnamed, *doubled, *grid.warnings),
+        phase_hint=summarise("", members).phase_hint,
         _grid=grid,
     )
 
 
 def list_series(source: Source) -> list[SeriesSummary]:
-    """All image series of a folder or DICOMDIR, those that cannot be translated too.
+    """List all image series of a folder or DICOMDIR, those that cannot be translated too.
 
     Raises:
         InputError: a file cannot be read, or there is no DICOM image.

@@ -11,13 +11,9 @@ from pydicom import Dataset
 
 from ...errors import InputError
 from .headers import Header, damaged, number, numbers, quiet_pydicom, text
+from .usable import is_hu
 
-CT_CLASSES = (
-    "1.2.840.10008.5.1.4.1.1.2",  # CT
-    "1.2.840.10008.5.1.4.1.1.2.1",  # enhanced CT
-    "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted enhanced CT
-)
-_HU = ("", "HU", "US", "HU_MOD")  # rescale types; US: not told
+_LARGEST_SLOPE, _LARGEST_INTERCEPT = 1e3, 1e6  # so that 16 bits give numbers of 32 bits
 _EXPORT = "Export the series anew from its archive."
 
 
@@ -48,12 +44,12 @@ class DicomSlice:
 
     @property
     def sop_instance_uid(self) -> str:
-        """Of the file; frames of one file share it."""
+        """The UID of the file's object; frames of one file share it."""
         return text(self.header, "SOPInstanceUID")
 
     @property
     def frame_of_reference(self) -> str:
-        """Its UID, empty where there is none."""
+        """The UID of the frame of reference, empty where there is none."""
         return text(self.header, "FrameOfReferenceUID")
 
     @property
@@ -88,11 +84,6 @@ def slices_of(header: Header) -> list[DicomSlice]:
     if count > 1:
         raise InputError(f"{header.path} holds {count:g} frames without a position for each. {_EXPORT}")
     return [_slice(header, None, [dataset])]
-
-
-def is_localizer(dataset: Dataset) -> bool:
-    """Whether the image is a scout."""
-    return "LOCALIZER" in text(dataset, "ImageType").upper()
 
 
 def _check_pixels(header: Header) -> None:
@@ -135,7 +126,7 @@ def _parts(item: Dataset) -> list[Dataset]:
 
 def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> DicomSlice:
     path = header.path if frame is None else f"{header.path} frame {frame + 1}"
-    size = [number(header.dataset, keyword) for keyword in ("Columns", "Rows")]
+    columns, rows = (int(number(header.dataset, keyword) or 0) for keyword in ("Columns", "Rows"))
     position = _first_numbers(groups, "ImagePositionPatient", 3)
     direction = _first_numbers(groups, "ImageOrientationPatient", 6)
     spacing = _first_numbers(groups, "PixelSpacing", 2)
@@ -144,12 +135,14 @@ def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> Dico
     kind = _first_text(groups, "RescaleType")
     if intercept is None or slope is None or slope[0] == 0:
         raise InputError(f"{path} has no rescale tags, so it is not in HU. {_EXPORT}")
-    if kind.upper() not in _HU:
+    if not is_hu(kind):
         raise InputError(f"{path} is in {kind} and not in HU. Give the series in HU (not an iodine or density map).")
+    if abs(slope[0]) > _LARGEST_SLOPE or abs(intercept[0]) > _LARGEST_INTERCEPT:
+        raise InputError(f"{path} has a rescale that gives no HU ({slope[0]:g} x + {intercept[0]:g}). {_EXPORT}")
     direction = None if direction is None else _orthonormal(direction)
     if position is None or direction is None:
         raise InputError(f"{path} does not tell its position or orientation. {_EXPORT}")
-    if spacing is None or (spacing <= 0).any() or None in size or min(size) < 1:
+    if spacing is None or (spacing <= 0).any() or min(columns, rows) < 1:
         raise InputError(f"{path} does not tell its matrix or pixel spacing. {_EXPORT}")
     return DicomSlice(
         path=header.path,
@@ -158,7 +151,7 @@ def _slice(header: Header, frame: int | None, groups: Sequence[Dataset]) -> Dico
         position=position,
         direction=direction,
         spacing=(float(spacing[1]), float(spacing[0])),  # DICOM gives the distance between rows first
-        size=(int(size[0]), int(size[1])),
+        size=(columns, rows),
         slope=float(slope[0]),
         intercept=float(intercept[0]),
     )
@@ -174,7 +167,7 @@ def _first_text(groups: Sequence[Dataset], keyword: str) -> str:
 
 
 def _orthonormal(direction: np.ndarray) -> np.ndarray | None:
-    """Rounding taken out of the cosines; None where they are more than rounded."""
+    """The cosines (6,) without their rounding; None where they are more than rounded."""
     row, column = direction[:3], direction[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if not np.allclose(lengths, 1, atol=1e-2) or abs(row @ column) > 1e-2:

@@ -23,7 +23,7 @@ _RUN = 3  # equal distances in a row that are a way of scanning and not missing 
 
 @dataclass(frozen=True, eq=False)
 class StackLayout:
-    """Where slices lie, and the grid of the volume to make of them; mm.
+    """Where slices lie, and the grid of the volume to make of them; lengths in mm.
 
     Attributes:
         places: (slices,) along the normal from the first slice.
@@ -63,13 +63,13 @@ def check_alike(slices: Sequence[DicomSlice]) -> None:
 
 
 def in_order(slices: Sequence[DicomSlice]) -> list[DicomSlice]:
-    """Sorted along row x column."""
+    """The slices sorted along row x column."""
     normal = slices[0].normal
     return sorted(slices, key=lambda one: (float(one.position @ normal), one.path, one.frame or 0))
 
 
 def lay_out(slices: Sequence[DicomSlice]) -> StackLayout:
-    """The grid for slices in order, no two in one place.
+    """Find the grid for slices in order, no two of them in one place.
 
     Raises:
         InputError: slices are missing.
@@ -143,7 +143,7 @@ def _sheared(slices: Sequence[DicomSlice], places: np.ndarray, aside: np.ndarray
 
 
 def _between(slices: Sequence[DicomSlice], places: np.ndarray, at: int) -> str:
-    """Positions as the headers' own along the normal, which a viewer shows."""
+    """Name the place of a gap by positions along the normal, as the headers tell them and a viewer shows them."""
     start = float(slices[0].position @ slices[0].normal)
     low, high = places[at] + start, places[at + 1] + start
     return f"between {slices[at].name} and {slices[at + 1].name} ({low:.1f} to {high:.1f} mm)"

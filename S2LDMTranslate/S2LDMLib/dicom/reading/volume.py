@@ -16,11 +16,11 @@ _END = 0.01  # of a step: rounding must not cost the last slice
 
 
 def make_volume(slices: Sequence[DicomSlice], grid: StackLayout) -> sitk.Image:
-    """3D image in HU; int16, or float32 where HU are no integers.
+    """Make a 3D image in HU of a series; int16, or float32 where HU are no integers.
 
     Args:
-        slices: in order.
-        grid: theirs.
+        slices: the series in order.
+        grid: what :func:`~S2LDMLib.dicom.reading.stack.lay_out` made of these slices.
 
     Raises:
         InputError: a slice cannot be decoded.
@@ -46,7 +46,7 @@ def make_volume(slices: Sequence[DicomSlice], grid: StackLayout) -> sitk.Image:
 
 
 def _shifted(plane: np.ndarray, offset: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The plane at ``offset`` (columns, rows) pixels on a larger canvas of ``size`` (columns, rows); NaN around it."""
+    """Move the plane by ``offset`` (columns, rows) pixels on a canvas of ``size`` (columns, rows); NaN around it."""
     image = sitk.GetImageFromArray(plane.astype(np.float32))
     move = sitk.TranslationTransform(2, (-offset).tolist())
     canvas = sitk.Resample(
@@ -56,7 +56,7 @@ def _shifted(plane: np.ndarray, offset: np.ndarray, size: np.ndarray) -> np.ndar
 
 
 def _at_even_places(planes: Iterable[np.ndarray], places: np.ndarray, wanted: np.ndarray) -> Iterator[np.ndarray]:
-    """Interpolates linearly between the planes on either side; both lists of places start with 0 and rise."""
+    """Interpolate linearly between the planes on either side; both lists of places start with 0 and rise."""
     coming = iter(planes)
     upper, at = next(coming), 0
     lower = upper
@@ -68,7 +68,7 @@ def _at_even_places(planes: Iterable[np.ndarray], places: np.ndarray, wanted: np
 
 
 def _stacked(planes: Iterable[np.ndarray], count: int) -> np.ndarray:
-    """(count, rows, columns), int16 for as long as that holds every value."""
+    """The planes as one array (count, rows, columns), int16 for as long as that holds every value."""
     voxels = np.empty(0, np.int16)
     for index, plane in enumerate(planes):
         if index == 0:

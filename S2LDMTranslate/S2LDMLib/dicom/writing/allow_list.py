@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from copy import deepcopy
 
-from pydicom import DataElement, Dataset
+from pydicom import DataElement, Dataset, config, dcmread
 
 from ..reading.headers import quiet_pydicom
 from ..reading.slices import DicomSlice
@@ -33,12 +33,14 @@ OF_THE_PLANE = (
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SliceLocation",
     "SpacingBetweenSlices",
 )  # fmt: skip
-# Of the scanner, for the item that tells where the source was acquired.
+# The scanner, for the item that tells where the source was acquired.
 OF_THE_SCANNER = ("Manufacturer", "ManufacturerModelName")
+
+_UNDECODABLE = "\ufffd"  # what decoding puts in the place of bytes that are no characters
 
 
 def taken(header: Dataset, keywords: tuple[str, ...]) -> Dataset:
-    """A data set of those attributes that the header has a value for: copies, which may be changed.
+    """Make a data set of those attributes that the header has a value for: copies, which may be changed.
 
     A number that is none, such as a weight of "70 kg", stays behind.
     """
@@ -46,9 +48,24 @@ def taken(header: Dataset, keywords: tuple[str, ...]) -> Dataset:
     for keyword in keywords:
         with suppress(ValueError, TypeError, AttributeError, NotImplementedError), quiet_pydicom():
             if keyword in header and _is_usable(header[keyword]):
-                result.add(deepcopy(header[keyword]))
+                result.add(_with_own_bytes(deepcopy(header[keyword]), header))
     result.remove_private_tags()  # within sequences
     return result
+
+
+def _with_own_bytes(element: DataElement, header: Dataset) -> DataElement:
+    """The element, with the bytes of its file where its text is not of the character set that the file declares.
+
+    Decoded and encoded again, such a text becomes another one: the patient would get another name.
+    """
+    if _UNDECODABLE not in str(element.value):
+        return element
+    file = dcmread(header.filename, stop_before_pixels=True, force=True, specific_tags=[element.keyword])
+    own = file.get_item(element.tag).value.rstrip(b" \0")
+    if element.VR == "PN":
+        element.value.original_string = own  # what pydicom writes for as long as the character set stays the same
+        return element
+    return DataElement(element.tag, element.VR, own, validation_mode=config.IGNORE)
 
 
 def _is_usable(element: DataElement) -> bool:

@@ -9,13 +9,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 INK_HU, GROUND_HU = 1000, -1000  # white on black at W400/L0, and still so in a window for lung or bone
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _SHARE = 0.3  # of the plane's width
 _SMALLEST, _LARGEST = 9, 60  # px of the font; a smaller one cannot be read
 _MARGIN = 1
 
 
 def make_label(lines: Sequence[str], columns: int, rows: int) -> np.ndarray:
-    """A label in HU for the upper left corner of a plane.
+    """Draw a label in HU for the upper left corner of a plane.
 
     Args:
         lines: the first one always appears, broken where a small plane asks for it; of the others those that leave
@@ -39,8 +40,8 @@ def make_label(lines: Sequence[str], columns: int, rows: int) -> np.ndarray:
     return np.where(np.array(picture), INK_HU, GROUND_HU).astype(np.int16)
 
 
-def _font(lines: Sequence[str], columns: int) -> ImageFont.FreeTypeFont:
-    """The largest one that keeps to the share, or the smallest one."""
+def _font(lines: Sequence[str], columns: int) -> _Font:
+    """The largest font that keeps to the share, or else the smallest one."""
     for size in range(_LARGEST, _SMALLEST, -1):
         font = ImageFont.load_default(size)
         if max(map(font.getlength, lines)) <= _SHARE * columns:
@@ -48,8 +49,8 @@ def _font(lines: Sequence[str], columns: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(_SMALLEST)
 
 
-def _broken(line: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """The line in as few equal parts as are needed to keep to the width."""
+def _broken(line: str, font: _Font, width: int) -> list[str]:
+    """Break the line into as few equal parts as are needed to keep to the width."""
     for count in range(1, len(line)):
         length = math.ceil(len(line) / count)
         parts = [line[start : start + length] for start in range(0, len(line), length)]

@@ -17,11 +17,11 @@ from .provenance import MANUFACTURER
 
 
 def check_output_folder(folder: str | Path, overwrite: bool) -> Path:
-    """Fails now rather than after minutes of computing; returns the folder itself where ``folder`` is a link to it.
+    """Refuse a folder now rather than after minutes of computing; returns what ``folder`` stands for if it is a link.
 
     Raises:
-        InputError: a file, a mount point, holds files without ``overwrite`` or others than a series of this program,
-            or the folder around it is missing or not writable.
+        InputError: the folder is a file or a mount point, holds files and there is no ``overwrite``, or holds others
+            than a series of this program; or the folder around it is missing or not writable.
     """
     folder = Path(os.path.abspath(folder))
     if folder.is_symlink():
@@ -46,7 +46,7 @@ def check_output_folder(folder: str | Path, overwrite: bool) -> Path:
 
 @contextmanager
 def replacing_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Gives a temporary folder to write into, which takes the place of ``folder`` once the block has ended well.
+    """Give a temporary folder to write into, which takes the place of ``folder`` once the block has ended well.
 
     A rename within one file system is the last step: whoever looks at ``folder`` sees the old series, for a moment
     none, or the whole new one.

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...errors import InputError
-from ...volume.grid import to_int16
+from ...volume.grid import orientation_of, to_int16, to_lps
 
 if TYPE_CHECKING:
     from ..reading.series import DicomSeries
@@ -33,19 +33,19 @@ class Placement:
 
     @property
     def size(self) -> tuple[int, int, int]:
-        """Columns, rows, slices."""
+        """How many columns, rows and slices the volume has."""
         return self.image.GetSize()
 
     def plane(self, index: int) -> np.ndarray:
-        """HU of a slice, (rows, columns); a copy."""
+        """The HU of a slice, (rows, columns); a copy."""
         return sitk.GetArrayViewFromImage(self.image)[index].copy()
 
     def position(self, index: int) -> np.ndarray:
-        """Of the first voxel of a slice, (3,), mm LPS."""
+        """Where the first voxel of a slice lies, (3,), mm LPS."""
         return np.array(self.image.TransformIndexToPhysicalPoint((0, 0, index)))
 
     def direction(self) -> np.ndarray:
-        """Cosines along a row, then along a column, (6,)."""
+        """The direction cosines along a row, then along a column, (6,)."""
         return np.reshape(self.image.GetDirection(), (3, 3)).T[:2].ravel()
 
 
@@ -61,23 +61,18 @@ def place(image: sitk.Image, source: DicomSeries | None) -> Placement:
     """
     image = to_int16(image)
     if source is None:
-        return _placed(sitk.DICOMOrient(image, "LPS"), (), False)
-    turned = sitk.DICOMOrient(image, _orientation(source))
+        return _placed(to_lps(image), (), False)
+    axes = np.stack(_axes(source), axis=1)
+    turned = sitk.DICOMOrient(image, orientation_of(axes.ravel().tolist()))
     if source.regular and _same_grid(turned, source):
         return _placed(turned, tuple((one,) for one in source.slices), True)
-    turned = sitk.DICOMOrient(image, "LPS")
+    turned = to_lps(image)
     _check_overlap(turned, source)
     return _placed(turned, _nearest(turned, source), False)
 
 
 def _placed(image: sitk.Image, sources: tuple[tuple[DicomSlice, ...], ...], same_grid: bool) -> Placement:
     return Placement(image, sources or ((),) * image.GetSize()[2], same_grid)
-
-
-def _orientation(source: DicomSeries) -> str:
-    row, column, normal = _axes(source)
-    matrix = np.stack([row, column, normal], axis=1)
-    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(matrix.ravel().tolist())
 
 
 def _axes(source: DicomSeries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -102,7 +97,7 @@ def _same_grid(image: sitk.Image, source: DicomSeries) -> bool:
 
 
 def _corners(image: sitk.Image) -> np.ndarray:
-    """(2, 4, 3): of the first and the last slice, mm."""
+    """The corners of the first and the last slice, (2, 4, 3), mm."""
     columns, rows, slices = image.GetSize()
     return np.array(
         [
@@ -120,7 +115,7 @@ def _source_corners(source: DicomSeries) -> np.ndarray:
 
 
 def _check_overlap(image: sitk.Image, source: DicomSeries) -> None:
-    """By the boxes around both, along the source's axes: a little generous for oblique volumes."""
+    """Compare the boxes around both along the source's axes, which is a little generous for oblique volumes."""
     axes = np.stack(_axes(source))
     ours, theirs = (points.reshape(-1, 3) @ axes.T for points in (_corners(image), _source_corners(source)))
     if (ours.max(0) < theirs.min(0)).any() or (ours.min(0) > theirs.max(0)).any():

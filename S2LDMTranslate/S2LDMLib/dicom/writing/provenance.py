@@ -40,7 +40,7 @@ class Provenance:
 
     @classmethod
     def of(cls, entries: Mapping[str, str]) -> Provenance:
-        """Raises InputError where the entries do not name the phase, so that they are none of a result."""
+        """Take over the entries; raises InputError where they name no phase, so that they are none of a result."""
         if _PREFIX + "phase" not in entries:
             raise InputError("The volume does not say how it was made. Give a result of 's2ldm translate'.")
 
@@ -57,7 +57,7 @@ class Provenance:
         )  # fmt: skip
 
     def sentences(self) -> str:
-        """For people; without a word on how it was written as DICOM."""
+        """Tell people how it was made, without a word on how it was written as DICOM."""
         made = (
             f"SYNTHETIC {self.phase} contrast-enhanced CT, predicted from a non-contrast CT by S2LDM {self.version}: "
             f"model {self.model}, revision {self.revision}, steps {self.steps}, seed {self.seed}, detail {self.detail}."
@@ -69,20 +69,20 @@ class Provenance:
         return f"{made} Not a real scan: no contrast medium was given. {NOTICE}."
 
     def entries(self) -> str:
-        """For programs: ``key=value; ...``."""
+        """Tell programs how it was made: ``key=value; ...``."""
         return "; ".join(f"{name}={value}" for name, value in vars(self).items() if value is not None)
 
 
 def read_provenance(volume: Path, image: sitk.Image) -> dict[str, str]:
-    """The engine's entries for a volume file: from its header, or else from the .json beside it.
+    """Read the engine's entries for a volume file from its header, or else from the .json beside it.
 
     Args:
         volume: the file.
         image: what was read from it.
 
     Raises:
-        InputError: nothing says that it is a result of the engine; or it is a standard deviation; or file and .json
-            contradict each other.
+        InputError: nothing says that the volume is a result of the engine; it is a standard deviation; or the file and
+            the .json contradict each other.
     """
     header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     description = " ".join(header[key] for key in _DESCRIPTION_KEYS if key in header)

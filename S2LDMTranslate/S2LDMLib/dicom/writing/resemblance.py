@@ -7,12 +7,15 @@ contrast phases of its own session (moved by breathing), 0.14 to 0.24 with anoth
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import SimpleITK as sitk
 
-from ...errors import InputError
+from ...errors import InputError, S2LDMWarning
 
 _SAME = 0.5
+_USUAL = 0.9  # every result so far; a real phase of the same session reached 0.88
 _RANGE_HU = (-200.0, 200.0)
 _BODY_HU = -500.0  # in one of both: air around two patients is alike
 _STEP = 4  # voxels within a slice: places of organs are enough
@@ -20,7 +23,11 @@ _OUTSIDE = -30000.0
 
 
 def check_resemblance(image: sitk.Image, source: sitk.Image) -> None:
-    """Raises InputError where two volumes, HU, show different bodies on the part that they share."""
+    """Compare two volumes in HU on the part that they share; what is unusual is told as an ``S2LDMWarning``.
+
+    Raises:
+        InputError: they show different bodies.
+    """
     grid = _coarse(image)
     values = [_on(grid, each) for each in (image, source)]
     counted = (np.minimum(*values) > _OUTSIDE / 2) & (np.maximum(*values) > _BODY_HU)
@@ -33,6 +40,11 @@ def check_resemblance(image: sitk.Image, source: sitk.Image) -> None:
             f"The volume does not look like the source series (their correlation is {found:.2f}, and a result's is "
             f"{_SAME} or more): it is of another patient or day. Give the series that it was made from."
         )
+    if found < _USUAL:
+        warnings.warn(
+            f"The volume looks less like the source series than results do (their correlation is {found:.2f}, usually "
+            f"{_USUAL} or more). Make sure that it was made from this series.", S2LDMWarning, stacklevel=2,
+        )  # fmt: skip
 
 
 def _coarse(image: sitk.Image) -> sitk.Image:
@@ -46,7 +58,7 @@ def _coarse(image: sitk.Image) -> sitk.Image:
 
 
 def _on(grid: sitk.Image, image: sitk.Image) -> np.ndarray:
-    """float32 (z, y, x); far below air outside the image."""
+    """The image's values on a grid, float32 (z, y, x); outside the image far below air."""
     return sitk.GetArrayFromImage(
         sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, _OUTSIDE, sitk.sitkFloat32)
     )

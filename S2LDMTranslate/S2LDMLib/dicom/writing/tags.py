@@ -37,7 +37,7 @@ from .provenance import MANUFACTURER, Provenance
 UTF8 = "ISO_IR 192"
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters of LO and ST
 _ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
-# Type 2 of the modules: empty where the source has no value.
+# Attributes of type 2, which must be there: they are empty where the source has no value.
 _MAY_BE_EMPTY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
     "AccessionNumber", "ReferringPhysicianName", "PatientPosition", "PositionReferenceIndicator", "AcquisitionNumber",
@@ -59,15 +59,15 @@ class SeriesTags:
         self, placement: Placement, source: DicomSeries | None, provenance: Provenance, options: ExportOptions
     ) -> None:
         self._placement, self._source, self._provenance, self._options = placement, source, provenance, options
-        self._anonymizer = Anonymizer() if options.anonymize else None
-        self._shared = self._from_source() if source else self._new_study()
+        self._anonymizer = Anonymizer(options.anonymize_key) if options.anonymize else None
+        self._shared = self._from_source(source) if source else self._new_study()
         self._add_equipment()
         self._add_description()
         self._add_image()
         self._numbers = self._instance_numbers()
 
     def of_slice(self, index: int) -> Dataset:
-        """All attributes of an instance but its pixel data."""
+        """Every attribute of an instance but its pixel data."""
         result = Dataset()
         result.update(self._shared)
         result.SOPInstanceUID = generate_uid(prefix=None)
@@ -85,8 +85,9 @@ class SeriesTags:
             result.Laterality = None  # must be there where a part may be paired, and is not known
         return result
 
-    def _from_source(self) -> Dataset:
-        header, options = self._source.slices[0].header, self._options
+    def _from_source(self, source: DicomSeries) -> Dataset:
+        """Patient and study of the source, or with ``anonymize`` what may be told of them."""
+        header, options = source.slices[0].header, self._options
         result = taken(header, OF_THE_SERIES)
         if charset := _charset(header):
             result.SpecificCharacterSet = charset
@@ -94,11 +95,12 @@ class SeriesTags:
             if keyword not in result:
                 setattr(result, keyword, generate_uid(prefix=None))
         if self._anonymizer:
+            whose = text(header, "PatientID") or result.StudyInstanceUID
             self._anonymizer.clean(result)
             result.update(self._anonymizer.method())
             result.SpecificCharacterSet = UTF8
             result.PatientName = _fitted(options.patient_name) or "SYNTHETIC^ANONYMIZED"
-            result.PatientID = _fitted(options.patient_id) or f"ANON-{result.StudyInstanceUID[-8:]}"
+            result.PatientID = _fitted(options.patient_id) or self._anonymizer.patient(whose)
             if described := _fitted(options.study_description):
                 result.StudyDescription = described
         return result
@@ -116,7 +118,7 @@ class SeriesTags:
         return result
 
     def _add_equipment(self) -> None:
-        """Who made the images: this program; and where the source was acquired."""
+        """Say that this program made the images, and where the source was acquired."""
         facts, shared = self._provenance, self._shared
         shared.Manufacturer, shared.ManufacturerModelName = MANUFACTURER, _fitted(facts.model)
         shared.SoftwareVersions = [_fitted(facts.version), _fitted(facts.revision)]
@@ -141,7 +143,7 @@ class SeriesTags:
             described += f" of {text(self._source.slices[0].header, 'SeriesDescription') or 'a series without a name'}"
         shared.SeriesDescription = _fitted(described)
         shared.SyntheticData, shared.ContentQualification = "YES", "RESEARCH"
-        shared.ImageComments = f"{NOTICE}. EngineResult by a model from a non-contrast CT; not a real scan."
+        shared.ImageComments = f"{NOTICE}. Made by a model from a non-contrast CT; not a real scan."
         if not self._anonymizer:
             now = datetime.now().astimezone(_zone(shared))
             shared.SeriesDate = shared.ContentDate = shared.InstanceCreationDate = _date(now)
@@ -168,18 +170,19 @@ class SeriesTags:
         shared.WindowCenter, shared.WindowWidth = "0", "400"
 
     def _series_number(self) -> int:
-        """Far from a scanner's numbers, and another for each phase: 90031 is the arterial phase of series 3."""
+        """A number far from a scanner's, another for each phase: 90031 is the arterial phase of series 3."""
         phase = PHASES.index(self._provenance.phase) + 1 if self._provenance.phase in PHASES else 9
-        theirs = number(self._source.slices[0].header, "SeriesNumber") if self._source else None
-        return 90000 + 10 * (int(theirs or 0) % 1000) + phase
+        of_source = number(self._source.slices[0].header, "SeriesNumber") if self._source else None
+        return 90000 + 10 * (int(of_source or 0) % 1000) + phase
 
     def _instance_numbers(self) -> list[int]:
-        """The source's own where slices are one with its, so that both scroll alike in every viewer."""
+        """The source's own numbers where the slices are the same, so that both scroll alike in every viewer."""
         count = self._placement.size[2]
         if self._placement.same_grid:
-            theirs = [number(sources[0].header, "InstanceNumber") for sources in self._placement.sources]
-            if None not in theirs and len(set(theirs)) == count:
-                return list(map(int, theirs))
+            told = [number(sources[0].header, "InstanceNumber") for sources in self._placement.sources]
+            distinct = {each: int(each) for each in told if each is not None}
+            if len(distinct) == count:
+                return list(distinct.values())
         return list(range(1, count + 1))
 
     def _of_acquisition(self, sources: tuple[DicomSlice, ...]) -> Dataset:
@@ -192,12 +195,11 @@ class SeriesTags:
 
     def _reference(self, source: DicomSlice) -> Dataset:
         result = Dataset()
-        is_frame = source.frame is not None
-        kind = text(source.header, "SOPClassUID") or (EnhancedCTImageStorage if is_frame else CTImageStorage)
-        result.ReferencedSOPClassUID = kind
+        kind = CTImageStorage if source.frame is None else EnhancedCTImageStorage
+        result.ReferencedSOPClassUID = text(source.header, "SOPClassUID") or kind
         uid = _sop_instance_uid(source)
         result.ReferencedSOPInstanceUID = self._anonymizer.uid(uid) if self._anonymizer else uid
-        if is_frame:
+        if source.frame is not None:
             result.ReferencedFrameNumber = source.frame + 1
         result.PurposeOfReferenceCodeSequence = [code("121322", "Source image for image processing operation")]
         result.SpatialLocationsPreserved = "YES" if self._placement.same_grid else "NO"
@@ -225,7 +227,7 @@ class SeriesTags:
 
 
 def _sop_instance_uid(source: DicomSlice) -> str:
-    """The file meta group repeats it, and de-identification sometimes forgets it there."""
+    """The UID of a slice's file, or what the file meta group repeats where de-identification took the UID away."""
     return source.sop_instance_uid or source.header.file_meta.get("MediaStorageSOPInstanceUID", "")
 
 
@@ -235,7 +237,7 @@ def has_burnt_in_words(source: DicomSeries) -> bool:
 
 
 def _charset(header: Dataset) -> list[str]:
-    """The source's own or none, so that the patient's name has the same bytes; UTF-8 where it names no such set."""
+    """The source's own character set or none, so that the patient's name keeps its bytes; UTF-8 for an unknown one."""
     terms = text(header, "SpecificCharacterSet").split("\\")
     if not any(terms):
         return []
@@ -263,6 +265,6 @@ def _time(moment: datetime) -> str:
 
 
 def _fitted(text: str | None) -> str:
-    """As a long string: no backslash, which divides values, no control characters, 64 characters at most."""
+    """The text as DICOM's LO: no backslash, which divides values, no control characters, 64 characters at most."""
     printable = "".join(letter if letter.isprintable() else " " for letter in (text or "").replace("\\", "/"))
     return " ".join(printable.split())[:_LONG_STRING].strip()

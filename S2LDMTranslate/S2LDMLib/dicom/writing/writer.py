@@ -34,9 +34,9 @@ def write_series(
     """Write a synthetic CECT as CT Image Storage, uncompressed.
 
     Args:
-        image: 3D, HU; on the source's own grid, in any order of its axes, it is written slice for slice with the
-            source's geometry; on another grid with its own, in axial slices.
-        folder: of the series, made here; the folder around it must be there.
+        image: 3D, in HU. If it lies on the source's own grid, in any order of its axes, it is written slice for slice
+            with the source's geometry; if not, with its own geometry, in axial slices.
+        folder: the folder to make for the series; the one around it must be there.
         source: the series that the image was made from: its patient and study are kept. None for one that was not
             DICOM: a new study with what ``options`` give.
         provenance: entries of :meth:`S2LDMPipeline.provenance <S2LDMLib.pipeline.S2LDMPipeline.provenance>`.
@@ -87,8 +87,10 @@ def check_options(source: DicomSeries | None, options: ExportOptions) -> None:
         return
     if text(source.slices[0].header, "SyntheticData") == "YES":
         raise InputError(f"Series {source.uid} is synthetic itself. Give the non-contrast series that was translated.")
+    if options.anonymize_key and not options.anonymize:
+        raise InputError("--anonymize-key is for --anonymize. Add it, or leave the key out.")
     if options.anonymize:
-        Anonymizer()  # refuses where its library is missing
+        Anonymizer(options.anonymize_key)  # refuses where its library or the key is missing
     if given and not options.anonymize:
         raise InputError(
             f"{given[0]} is for a source that is not DICOM; the series stays with its own patient and study. Leave it "

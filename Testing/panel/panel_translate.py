@@ -5,6 +5,7 @@ Importing it skips the test file where slicer-core or Qt cannot be had.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ import pytest
 import SimpleITK as sitk
 import slicer_standin
 import tiny_engine
+from panel_waiting import wait_for
 
 if reason := slicer_standin.why_unavailable():
     pytest.skip(reason, allow_module_level=True)
@@ -37,6 +39,21 @@ VOLUME = "vtkMRMLScalarVolumeNode"
 def tiny(end: str) -> Callable[[Sequence[str]], EngineProcess]:
     """Starts the engine that ends in this way."""
     return lambda arguments: EngineProcess(arguments, [sys.executable, tiny_engine.__file__, end])
+
+
+class CopyingEngine:
+    """An engine within this process that finds no fault and gives the input back as the result."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments, self.log = arguments, ["$ s2ldm " + arguments[0]]
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        if self.arguments[0] == "translate":
+            shutil.copyfile(*self.arguments[1:3])
+        yield {}
+
+    def kill(self) -> None:
+        """There is no process to end."""
 
 
 def ijk_to_ras(image: sitk.Image) -> np.ndarray:
@@ -81,21 +98,15 @@ def count_volumes() -> int:
     return slicer.mrmlScene.GetNumberOfNodesByClass(VOLUME)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
 @contextmanager
 def opened_panels() -> Iterator[Callable[..., Any]]:
-    """Opens panels over the real engine, or one that ends as it is told; without pictures."""
-    initial = module.S2LDMTranslateLogic.__init__
+    """Opens panels over the real engine, one that ends as it is told, or any other; without pictures."""
+    initial, poll_ms = module.S2LDMTranslateLogic.__init__, module.POLL_MS
     panels, real = [], initial.__defaults__
+    module.POLL_MS = 20
 
-    def open_panel(end: str = "") -> Any:
-        initial.__defaults__ = (tiny(end),) if end else real
+    def open_panel(engine: str | Callable[..., Any] = "") -> Any:
+        initial.__defaults__ = (tiny(engine) if isinstance(engine, str) else engine,) if engine else real
         panel = slicer_standin.open_panel(module)
         panel.ui.compareWhenDoneCheckBox.checked = False
         panels.append(panel)
@@ -104,26 +115,23 @@ def opened_panels() -> Iterator[Callable[..., Any]]:
     try:
         yield open_panel
     finally:
-        initial.__defaults__ = real
+        initial.__defaults__, module.POLL_MS = real, poll_ms
         for panel in panels:
             slicer_standin.close_panel(panel)
 
 
-def pass_the_time(condition: Callable[[], Any], seconds: float = 60) -> None:
-    """Let Slicer's event loop run until something is so."""
-    wait_for(lambda: slicer.app.processEvents() or condition(), seconds)
-
-
 def run_to_end(panel: Any, seconds: float = 120) -> float:
-    """Let the panel's timer work until its job has ended; returns the longest time that the event loop was busy."""
+    """Let the panel's timer work until its job has ended; returns the longest CPU time that the event loop was busy."""
     longest = 0.0
-    end = time.monotonic() + seconds
-    while panel._timer.active:
-        assert time.monotonic() < end, "it did not end in time"
-        start = time.monotonic()
+
+    def is_done() -> bool:
+        nonlocal longest
+        start = time.thread_time()
         slicer.app.processEvents()
-        longest = max(longest, time.monotonic() - start)
-        time.sleep(0.01)
+        longest = max(longest, time.thread_time() - start)
+        return not panel.logic.translator.is_running
+
+    wait_for(is_done, seconds)
     return longest
 
 
@@ -152,6 +160,5 @@ def temporary_path(folder: Path) -> Iterator[Path]:
         slicer.app.temporaryPath = before
 
 
-def job_status(translator: Translator) -> JobStatus | None:
-    state = translator.update()
-    return state.status if state else None
+def is_asking(translator: Translator) -> bool:
+    return translator.update().status is JobStatus.ASKING

@@ -9,8 +9,7 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,13 +56,6 @@ def ended_afterwards(run: Path) -> Iterator[Path]:
         if holder := find_holder(run):
             os.kill(holder.pid, signal.SIGKILL)
         slicer.mrmlScene.Clear(0)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def run_status(logic: Any) -> RunStatus:
