@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from S2LDMLib.atomic import atomic_write
 from S2LDMLib.dicom.reading.files import files_below
 from S2LDMLib.errors import InputError
 
@@ -145,10 +146,9 @@ def write_manifest(
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write beside the place, then rename."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    """Write a JSON file, whole or not at all."""
+    with atomic_write(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -185,9 +185,8 @@ def check_places(out: Path, sources: Sequence[Source]) -> None:
 
 
 def remove_partials(out: Path) -> None:
-    """What an interrupted run left behind."""
+    """Remove what a run has left behind that was killed: cases that are not whole, and a manifest's temporary file."""
     for folder in out.glob(".*.partial"):
-        if folder.is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            folder.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in out.glob(".s2ldm-*.json"):
+        file.unlink(missing_ok=True)
