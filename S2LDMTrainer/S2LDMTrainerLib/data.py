@@ -65,19 +65,19 @@ class Case:
         return self.folder.name
 
     def volume(self, name: str) -> Volume:
-        """One volume, HU, int16 (Z, Y, X), read from disk as it is used: ``ncct``, ``arterial`` or ``venous``."""
+        """Map one volume, HU, int16 (Z, Y, X), read from disk as it is used: ``ncct``, ``arterial`` or ``venous``."""
         return self._map(name)
 
     def valid(self, phase: str) -> NDArray[np.uint8]:
-        """Voxels of the NCCT's grid that the registered phase truly covers, uint8 (Z, Y, X)."""
+        """Map the voxels of the NCCT's grid that the registered phase truly covers, uint8 (Z, Y, X)."""
         return self._map(f"{phase}_valid")
 
     def labels(self) -> NDArray[np.uint8] | None:
-        """Organ labels (Z, Y, X) on the NCCT's grid, None where the source had none."""
+        """Map the organ labels (Z, Y, X) on the NCCT's grid, None where the source had none."""
         return self._map("labels") if (self.folder / "labels.npy").exists() else None
 
     def _map(self, name: str) -> NDArray[Any]:
-        """A memory map, kept open: a new one costs a page fault for each 4 KiB, thrice the time of the crop itself."""
+        """Map a file once: a new map costs a page fault for each 4 KiB, thrice the time of the crop itself."""
         if name not in self._maps:
             self._maps[name] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
         return self._maps[name]
@@ -87,15 +87,15 @@ class Case:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the maps: sent to another process, they would be copied voxel by voxel."""
+        """Leave out the maps: sent to another process, they would be copied voxel by voxel."""
         return {name: value for name, value in vars(self).items() if name != "_maps"}
 
     def images(self) -> list[str]:
-        """Names of all CT volumes of the case, for the autoencoder."""
+        """Name all CT volumes of the case, for the autoencoder."""
         return ["ncct", *self.phases] if self.phases else ["cect"]
 
     def image(self, name: str) -> sitk.Image:
-        """One volume with its geometry."""
+        """Copy one volume into an image with its geometry."""
         image = sitk.GetImageFromArray(np.asarray(self.volume(name)))
         image.SetSpacing(self.spacing)
         image.SetOrigin(self.origin)
@@ -104,7 +104,7 @@ class Case:
 
 
 def load_cases(prepared: Path, split: str | None = None) -> list[Case]:
-    """The cases of a prepared folder, by name; flagged ones too.
+    """Load the cases of a prepared folder, by name; flagged ones too.
 
     Args:
         split: ``train`` or ``validation``, None for both.

@@ -29,19 +29,26 @@ from S2LDMLib.model.config_files import build_config
 
 PRESETS = Path(__file__).parent / "presets"
 AUGMENTATIONS = ("none", "light", "full")
+# Keys that version 0.1.0 wrote, and values with which a run of it trains as it does today. ``pad: false`` refused
+# volumes that ``true`` would have padded: a run that it let begin needs no padding.
+FORMER_KEYS = {("data", "pad"): (True, False), ("diffusion_training", "mask_loss"): (False,)}
 
 
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast a stage is trained.
 
-    batch: samples of a step over all processes together; how they are divided is the machine's matter, the result
-        is the same.
-    learning_rate: the highest (AdamW; linear warm-up over ``warmup`` steps, then half a cosine).
-    clip: largest norm of the gradient.
-    average: decay of the exponential moving average of the weights, which is what is kept.
-    checkpoint_every, validate_every: steps.
-    keep: which weights the stage hands on: those of its ``last`` step, or the ``best`` validated ones.
+    Attributes:
+        steps: optimizer steps in all.
+        batch: samples of a step over all processes together; how they are divided is the machine's matter, the result
+            is the same.
+        learning_rate: the highest rate of AdamW, which comes after a linear warm-up over ``warmup`` steps and falls by
+            half a cosine.
+        weight_decay: of AdamW.
+        clip: the largest norm of the gradient.
+        average: decay of the exponential moving average of the weights, which is what is kept.
+        checkpoint_every, validate_every: every so many steps.
+        keep: which weights the stage hands on: those of its ``last`` step, or the ``best`` validated ones.
     """
 
     steps: int = 1000
@@ -60,8 +67,12 @@ class Schedule:
 class DataRecipe:
     """What samples are drawn from.
 
-    share: of the samples by kind of case; kinds that are not there are left out.
-    workers: processes that read and augment ahead, for each training process.
+    A volume that is smaller than the crop in the plane is padded with air, where a pair does not count; one with fewer
+    slices than the crop is refused.
+
+    Attributes:
+        share: part of the samples by kind of case; kinds that are not there are left out.
+        workers: processes that read and augment ahead, for each training process.
     """
 
     share: dict[str, float] = field(
@@ -74,16 +85,23 @@ class DataRecipe:
 class AutoencoderTraining:
     """Stage 1, the syncretic autoencoder.
 
-    crop: voxels (z, y, x).
-    target: ``cect``: D makes the CECT of either embedding (paper); ``own``: of each embedding its own image, which
-        residual decoding needs.
-    syncretic: the encoder sees the NCCT in training too; without it, it is an autoencoder of CECTs alone.
-    detail_weight: of an L1 on the local detail (image less its 5 x 5 mean).
-    hf_amount, hf_sigma: high-frequency enhancement of the target: strength, and Gaussian sigma in voxels.
-    similarity_weight, gamma: adaptive similarity loss.
-    vq_weight: commitment to the codebook. quantise_from: part of the training without quantisation, which keeps
-        the codebook from collapsing. codebook_decay: of its moving average.
-    adversarial_weight, adversarial_from: patch discriminator, and the part of the training before it starts.
+    Attributes:
+        crop: voxels (z, y, x) of a sample.
+        augmentation: one of ``AUGMENTATIONS``.
+        target: ``cect``: D makes the CECT of either embedding (paper); ``own``: of each embedding its own image, which
+            residual decoding needs.
+        syncretic: the encoder sees the NCCT in training too; without it, it is an autoencoder of CECTs alone.
+        detail_weight: weight of an L1 on the local detail (image less its 5 x 5 mean).
+        hf_amount, hf_sigma: strength of the high-frequency enhancement of the target, and its Gaussian's sigma in
+            voxels.
+        similarity_weight, gamma: weight and focus of the adaptive similarity loss.
+        vq_weight: weight of the commitment to the codebook.
+        quantise_from: part of the training without quantisation, which keeps the codebook from collapsing.
+        codebook_decay: decay of the codebook's moving average.
+        adversarial_weight: weight of the patch discriminator; 0 leaves it out.
+        adversarial_from: part of the training before the discriminator starts.
+        discriminator_channels, discriminator_layers: its width and depth.
+        schedule: how long and how fast.
     """
 
     crop: tuple[int, int, int] = (1, 128, 128)
@@ -109,16 +127,23 @@ class AutoencoderTraining:
 class DiffusionTraining:
     """Stage 2, the denoiser over latents of the frozen autoencoder.
 
-    crop: voxels (z, y, x) of a sample, without the context of the denoiser.
-    chunk: slices that are read, augmented and encoded at once; samples are cut from them.
-    chunks, renew_every: chunks kept for each sample of the batch, and steps after which the oldest is replaced.
-        1 and 1 encode every sample anew; many and many are a cache of latents.
-    dynamic_mask: similarity mask over the steps. mask_formula: ``structural_first`` or ``literal``. mask_exponent: a.
-        masked_part: of the steps, until the mask has become ones.
-    last_step_part: of the samples, at the last noise step, which is what one-step sampling asks for (product).
-    l1_weight: of an L1 beside the squared error.
-    elsewhere_weight: of the error where the NCCT holds no soft tissue (bone, fat, lung, air): 1 counts it in full.
-    validation_cases: whole volumes that are translated at a validation, at most.
+    Attributes:
+        crop: voxels (z, y, x) of a sample, without the context of the denoiser.
+        chunk: slices that are read, augmented and encoded at once; samples are cut from them.
+        chunks: chunks that are kept for each sample of the batch.
+        renew_every: steps after which the oldest chunk is replaced. With 1 and 1 every sample is encoded anew; many
+            chunks that are seldom renewed are a cache of latents.
+        augmentation: one of ``AUGMENTATIONS``.
+        dynamic_mask: whether the similarity mask is used.
+        mask_formula, mask_exponent: reading of the mask's formula and its exponent a, see
+            :func:`S2LDMTrainerLib.method.similarity.dynamic_similarity_mask`.
+        masked_part: part of the steps until the mask has become ones.
+        last_step_part: part of the samples that is taken at the last noise step, which is what one-step sampling asks
+            for (``residual_x0``).
+        l1_weight: weight of an L1 beside the squared error.
+        elsewhere_weight: weight of the error where the NCCT holds no soft tissue (bone, fat, lung, air), 0 to 1.
+        validation_cases: whole volumes that are translated at a validation, at most.
+        schedule: how long and how fast.
     """
 
     crop: tuple[int, int, int] = (3, 256, 256)
@@ -141,9 +166,14 @@ class DiffusionTraining:
 class Recipe:
     """All that a run is made of, besides its data.
 
-    name: of the model. preset: that the recipe started from.
-    precision: ``auto`` (bfloat16 where the hardware computes in it), ``fp32``, ``bf16``, ``fp16``.
-    store: dtype of the finished model's weights. notes: why a value is what it is, free text by key.
+    Attributes:
+        name: the model's name.
+        preset: name of the preset that the recipe started from.
+        phases: the contrast phases that one model learns.
+        seed: all randomness of the training is a function of it and of the step.
+        precision: ``auto`` (bfloat16 where the hardware computes in it), ``fp32``, ``bf16``, ``fp16``.
+        store: dtype of the finished model's weights.
+        notes: why a value is what it is, free text by key.
     """
 
     name: str = "S2LDM"
@@ -163,12 +193,16 @@ class Recipe:
 
 
 def preset_names() -> list[str]:
-    """The presets beside the code."""
+    """Names of the presets beside the code."""
     return sorted(file.stem for file in PRESETS.glob("*.json"))
 
 
 def load_preset(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """A preset by name, or a JSON file of the same form, with changes such as ``diffusion_training.schedule.steps=10``.
+    """Read a preset, and change values of it.
+
+    Args:
+        name: a preset's name, or a JSON file of the same form.
+        changes: ``key=value`` each, such as ``diffusion_training.schedule.steps=10``.
 
     Raises:
         InputError: there is no such preset, a key is unknown or a value is of the wrong type.
@@ -189,21 +223,17 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Recipe:
 
 
 def read_recipe(file: Path) -> Recipe:
-    """The whole recipe of a run folder, also of one that version 0.1.0 has begun.
+    """Read the whole recipe of a run folder, also of one that version 0.1.0 began.
 
     Raises:
-        InputError: it is not readable, or asks for what there is no longer.
-        ModelError: it is not one of this program.
+        InputError: it cannot be read, or asks for what is no longer done.
+        ModelError: its keys or the types of its values are not those of a recipe.
     """
-    data = _read(file)
-    data.get("data", {}).pop("pad", None)  # volumes smaller than the crop are padded always
-    if data.get("diffusion_training", {}).pop("mask_loss", False):
-        raise InputError(f"{file} weighs the loss by the mask (mask_loss), which is no longer there. Start a new run.")
-    return build_config(Recipe, data, str(file))
+    return build_config(Recipe, _read(file), str(file))
 
 
 def _lineage(name: str, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """The preset and all that it extends, the most basic first; ``above``: those that extend this one."""
+    """Read the preset and all that it extends, the most basic first; ``above`` are those that extend this one."""
     file = PRESETS / f"{name}.json"
     if not file.is_file():
         file = Path(name)
@@ -223,7 +253,15 @@ def _read(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read as JSON ({error}). Correct it.") from None
     if not isinstance(data, dict):
         raise InputError(f"{file} holds no JSON object. Correct it.")
+    _drop_former_keys(data, file)
     return data
+
+
+def _drop_former_keys(data: dict[str, Any], file: Path) -> None:
+    """Forget what made no difference; raises InputError where it did."""
+    for (part, key), harmless in FORMER_KEYS.items():
+        if isinstance(data.get(part), dict) and (value := data[part].pop(key, harmless[0])) not in harmless:
+            raise InputError(f"{file}: {part}.{key} is {value!r}, which is no longer done. Train with version 0.1.0.")
 
 
 def _merge(data: dict[str, Any], changes: Mapping[str, Any], path: str, where: str) -> None:
@@ -245,8 +283,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _plain(data: dict[str, Any]) -> dict[str, Any]:
-    """Tuples to lists, as JSON has them."""
+def _plain(data: Any) -> Any:
+    """Turn tuples into lists, as JSON has them."""
     return json.loads(json.dumps(data))
 
 

@@ -13,7 +13,7 @@ TRAINING, VALIDATION = "training", "validation"
 
 @dataclass(frozen=True)
 class Point:
-    """Values of one step; ``kind`` is training or validation."""
+    """The values of one step; ``kind`` is training or validation."""
 
     stage: str
     kind: str
@@ -22,7 +22,8 @@ class Point:
 
 
 class ProgressReader:
-    """
+    """Reads the entries of one run.
+
     Attributes:
         last: the newest entry of a step: ``stage``, ``step``, ``steps``, ``remaining_s``; empty before the first.
         event: how the run ended, ``event`` and ``message``; empty while it goes on.
@@ -39,7 +40,7 @@ class ProgressReader:
         return self._size() < self._offset
 
     def read(self) -> list[Point]:
-        """The points written since the last call; a line that is still being written waits for the next."""
+        """Read the points written since the last call; a line that is still being written waits for the next."""
         if self._size() <= self._offset:
             return []
         with self._file.open("rb") as stream:

@@ -17,7 +17,7 @@ from S2LDMSlicerLib.processes import own_group
 from S2LDMSlicerLib.slicer_python import library_command, library_environment
 
 LIBRARY = "S2LDMTrainerLib"
-LOCK, LOG = "run.lock", "train.log"
+HOLDER, LOCK, LOG = "run.lock", ".train.lock", "train.log"
 _MODULE = Path(__file__).resolve().parents[1]
 
 
@@ -50,12 +50,12 @@ class Holder:
 
 
 def trainer_command(arguments: Sequence[str]) -> list[str]:
-    """The command line ``s2ldm-train`` in Slicer's Python."""
+    """Make the command line ``s2ldm-train`` for Slicer's Python."""
     return library_command(LIBRARY, arguments)
 
 
 def trainer_environment() -> dict[str, str]:
-    """This process's environment, in which the libraries are found and the log is written as it comes."""
+    """Make this process's environment one in which the libraries are found and the log is written as it comes."""
     return library_environment(_MODULE, _MODULE.parent / "S2LDMTranslate")
 
 
@@ -78,19 +78,16 @@ def launch_detached(command: Sequence[str], environment: Mapping[str, str], log:
 
 
 def find_holder(run: Path) -> Holder | None:
-    """Who trains in a run folder now; None where nobody does, also after a crash or a reused process id."""
-    file = run / LOCK
+    """Find who trains in a run folder now; None where nobody does, also after a crash or a reused process id."""
     try:
-        entry = json.loads(file.read_text(encoding="utf-8"))
+        entry = json.loads((run / HOLDER).read_text(encoding="utf-8"))
         holder = Holder(int(entry["pid"]), str(entry["host"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    if os.name == "nt":
-        return holder if holder.is_here and _runs_on_windows(holder.pid) else None
     # Only the lock of a living process is tried: trying takes it for an instant, which must not stop one that starts.
     if holder.is_here and not _runs(holder.pid):
         return None
-    return holder if _is_locked(file) else None
+    return holder if _is_locked(run / LOCK, unless_known=holder.is_here and os.name != "nt") else None
 
 
 def ask_to_stop(pid: int) -> None:
@@ -100,6 +97,9 @@ def ask_to_stop(pid: int) -> None:
 
 
 def _runs(pid: int) -> bool:
+    """Whether there is a process of this id; on Windows, where asking would end it, always yes."""
+    if os.name == "nt":
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -109,27 +109,18 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _is_locked(file: Path) -> bool:
-    import fcntl
+def _is_locked(file: Path, unless_known: bool) -> bool:
+    """Whether a process holds the lock, on this machine or another.
 
-    with file.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-def _runs_on_windows(pid: int) -> bool:
-    """``os.kill(pid, 0)`` would end the process there."""
-    import ctypes
-
-    synchronize, still_running = 0x100000, 0x102
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-    handle = kernel.OpenProcess(synchronize, False, pid)
-    if not handle:
-        return False
+    Args:
+        unless_known: the answer before the packages are installed, when only a process id can have told.
+    """
     try:
-        return bool(kernel.WaitForSingleObject(handle, 0) == still_running)
-    finally:
-        kernel.CloseHandle(handle)
+        from filelock import FileLock, Timeout
+    except ImportError:
+        return unless_known
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except (Timeout, OSError):  # held, or in a folder that this user may only read
+        return True

@@ -1,16 +1,21 @@
-"""The volume to translate, from wherever it lies: a single file or a DICOM series."""
+"""The volume to translate, from wherever it lies: a single file or a DICOM series.
+
+pydicom takes a tenth of a second to import, and a file needs none of it: what reads DICOM is imported where it is used.
+"""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
-from .dicom.reading.files import is_dicom, is_directory_file, unreadable
-from .dicom.reading.series import DicomSeries, find_series
 from .errors import InputError, S2LDMWarning
 from .volume.files import INPUT_SUFFIXES, read_file, suffix_of
+
+if TYPE_CHECKING:
+    from .dicom.reading.series import DicomSeries
 
 
 def read_volume(path: str | Path, series_uid: str | None = None) -> sitk.Image:
@@ -30,6 +35,8 @@ def read_volume(path: str | Path, series_uid: str | None = None) -> sitk.Image:
     """
     path = Path(path)
     if is_dicom_source(path):
+        from .dicom.reading.series import find_series
+
         series = find_series(path, series_uid)
         for warning in series.warnings:
             warnings.warn(warning, S2LDMWarning, stacklevel=2)
@@ -44,6 +51,8 @@ def read_ncct(path: str | Path, series_uid: str | None = None) -> sitk.Image:
     path = Path(path)
     if not is_dicom_source(path):
         return read_volume(path, series_uid)
+    from .dicom.reading.series import find_series
+
     series = find_series(path, series_uid)
     warn_of(series)
     return series.read()
@@ -68,5 +77,11 @@ def is_dicom_source(path: Path) -> bool:
         if not path.is_file():
             raise InputError(f"{path} does not exist. Check the path.")
     except OSError as error:
+        from .dicom.reading.files import unreadable
+
         raise unreadable(path, error) from error
-    return suffix_of(path, INPUT_SUFFIXES) is None and (is_directory_file(path) or is_dicom(path))
+    if suffix_of(path, INPUT_SUFFIXES) is not None:
+        return False
+    from .dicom.reading.files import is_dicom, is_directory_file
+
+    return is_directory_file(path) or is_dicom(path)

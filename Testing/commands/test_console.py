@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Callable
 
 import pytest
-from S2LDMLib.commands.console import StopOnSignal, common_options, run_command
+from S2LDMLib.commands import console
+from S2LDMLib.commands.console import Bar, StopOnSignal, common_options, run_command
 from S2LDMLib.errors import Cancelled, DownloadError, InputError, S2LDMError, S2LDMWarning
 
 Command = Callable[[argparse.Namespace, Callable[[], bool]], int]
@@ -154,3 +155,19 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
     thread.join()
     assert made and not made[0]()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+# A bar that nobody watches
+
+
+def test_a_bar_in_a_log_is_lines_and_none_is_drawn_over(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "QUIET_INTERVAL_S", 0.0)
+    bar = Bar(10, "stage ")
+    bar.show(5, "5/10")
+    Bar.write("a word in between")
+    bar.show(10, "10/10")
+    bar.close()
+    lines = capsys.readouterr().err.split("\n")
+    assert lines[0].endswith(" 50%  stage 5/10") and lines[1] == "a word in between"
+    assert lines[-2].endswith("100%  stage 10/10") and lines[-1] == ""
+    assert not any("\r" in line for line in lines)

@@ -7,7 +7,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from body_part_maker import abdomen, arm, chest, head, legs, neck
+from body_part_maker import (
+    Shape,
+    abdomen,
+    arm,
+    chest,
+    head,
+    head_shapes,
+    legs,
+    limb,
+    lungs,
+    neck,
+    neck_shapes,
+    raised_arms,
+    shoulders,
+    stack,
+    trunk,
+)
 from dicom_maker import image_of
 from real_scans import ENHANCED, NON_CONTRAST
 from S2LDMLib.guard.body_part import body_part
@@ -87,6 +103,70 @@ def test_a_little_of_a_chest_is_told_and_much_of_it_is_warned_of():
     assert part.abdomen_part == 0.5 and not part.is_abdomen
     part = body_part(coarse_scan(together[:, :, :50]))
     assert part.others() == "chest 50 mm" and part.is_abdomen
+
+
+def lengths(image: sitk.Image) -> dict[str, float]:
+    """Millimetres by the name of the part of the body."""
+    return body_part(coarse_scan(image)).lengths_mm
+
+
+def test_a_neck_and_a_head_between_raised_arms_are_no_legs():
+    chest_ = [*trunk(), *lungs(1.0)]
+    scan = [(chest_, 150), (shoulders(), 60), ([*neck_shapes(), *raised_arms()], 60)]
+    scan += [([*head_shapes(), *raised_arms()], 100), (raised_arms(), 40)]
+    expected = {"chest": 150.0, "shoulders": 60.0, "neck or limb": 60.0, "head": 100.0, "arms": 40.0}
+    assert lengths(stack(*scan)) == pytest.approx(expected, abs=10)
+    one_arm = raised_arms()[: len(raised_arms()) // 2]
+    found = lengths(stack((chest_, 150), ([*neck_shapes(), *one_arm], 60), ([*head_shapes(), *one_arm], 100)))
+    assert found["head"] == pytest.approx(100, abs=10) and "legs" not in found and "abdomen" not in found
+
+
+def test_arms_that_the_field_of_view_cuts_off_make_no_abdomen():
+    image = stack(([*neck_shapes(), *raised_arms()], 60), ([*head_shapes(), *raised_arms()], 100))
+    assert lengths(image[60:-60]) == pytest.approx({"neck or limb": 60.0, "head": 100.0}, abs=10)
+
+
+def test_legs_below_a_trunk_stay_legs():
+    found = lengths(stack(([*limb(-85, 70), *limb(85, 70)], 100), (trunk(), 100)))
+    assert found["legs"] >= 90 and found["abdomen"] == 100 and "arms" not in found
+
+
+@pytest.mark.parametrize("size", [0.55, 0.7, 1.0])
+def test_a_chest_that_ends_in_the_dome_of_the_liver_is_told_whatever_its_lungs_fill(size: float):
+    dome = [*trunk(), *lungs(0.4)]
+    image = stack((dome, 40), ([*trunk(), *lungs(size)], 160), ([*trunk(), *lungs(0.5 * size)], 40))
+    found = lengths(image)
+    assert found["chest"] >= 150 and found.get("abdomen", 0) <= 60
+    assert any("abdomen (chest" in warning for warning in check_input(image, (1, 1, 1)).warnings)
+
+
+def test_an_abdomen_with_the_bases_of_the_lungs_passes():
+    found = lengths(stack((trunk(), 200), ([*trunk(), *lungs(0.5)], 40), ([*trunk(), *lungs(0.7)], 60)))
+    assert found == {"abdomen": 300.0}
+
+
+@pytest.mark.parametrize("above", [[], [(neck_shapes(), 40)]], ids=["lungs", "neck"])
+def test_shoulders_are_told_by_the_lungs_below_or_the_neck_above(above: list[tuple[list[Shape], float]]):
+    below = [] if above else [([*shoulders(), *lungs(0.6)], 40)]
+    found = lengths(stack(*below, (shoulders(), 80), *above))
+    assert found["shoulders"] >= 70 and found.get("abdomen", 0) <= 5  # the slice on the border is of both
+    lungs_above = stack((shoulders(), 80), (trunk(), 40), ([*trunk(), *lungs(0.6)], 40))
+    assert "shoulders" not in lengths(lungs_above), "hips, or a trunk with arms beside it"
+
+
+@pytest.mark.parametrize("name", ["cect_only/LIDC-IDRI-0003/phase1", "cect_only/C3N-00249/phase1"])
+def test_real_chests_and_their_shoulders_are_told(name: str):
+    image = real(name)
+    part = body_part(coarse_scan(image))
+    assert part.lengths_mm["chest"] >= 150 and part.lengths_mm["shoulders"] >= 20 and not part.is_abdomen
+    assert not body_part(coarse_scan(image[:, :, -20:])).is_abdomen
+
+
+def test_a_shoulder_alone_is_noted_to_be_beyond_telling():
+    image = real("cect_only/LIDC-IDRI-0003/phase1")
+    report = check_input(image[: image.GetSize()[0] // 2, :, -15:], (1, 1, 1))
+    assert any("cut off" in warning for warning in report.warnings)
+    assert any("shoulder" in note for note in report.notes)
 
 
 def test_a_bottle_is_no_abdomen():

@@ -66,8 +66,7 @@ def head(scale: float = 1.0) -> sitk.Image:
 
 
 def neck(scale: float = 1.0) -> sitk.Image:
-    shapes = [tube(0, 0, 62, 60, FAT), tube(0, 0, 56, 54, SOFT), tube(0, 20, 14, 11, BONE), tube(0, -15, 9, 9, AIR)]
-    return paint(shapes, (128, 96, 30), scale)
+    return paint(neck_shapes(), (128, 96, 30), scale)
 
 
 def legs(scale: float = 1.0, gap: float = 20.0) -> sitk.Image:
@@ -94,3 +93,49 @@ def abdomen(scale: float = 1.0, fat: float = 20.0, noise: float = 8.0) -> sitk.I
     ]  # fmt: skip
     wall = trunk(half_width, half_depth, fat)
     return paint([*wall[:2], *organs, *wall[2:]], (256, 180, 40), scale, noise)
+
+
+STACK_SIZE = (280, 150)  # x, y of the pieces that ``stack`` puts on one another
+
+
+def stack(*pieces: tuple[list[Shape], float]) -> sitk.Image:
+    """Shapes that run through a length in mm each, the lowest piece first."""
+    parts = [paint(shapes, (*STACK_SIZE, round(length / SPACING[2]))) for shapes, length in pieces]
+    image = sitk.GetImageFromArray(np.concatenate([sitk.GetArrayFromImage(part) for part in parts]))
+    image.SetSpacing(SPACING)
+    return image
+
+
+def raised_arms(x: float = 150.0) -> list[Shape]:
+    """Both upper arms beside a head."""
+    return [shape for side in (-1, 1) for shape in (tube(side * x, 0, 48, 48, FAT), tube(side * x, 0, 40, 40, SOFT),
+                                                    *bone(side * x, 0, 12))]  # fmt: skip
+
+
+def lungs(size: float) -> list[Shape]:
+    """Both lungs; with 1 they are about 40 % of a :func:`trunk`, with 0.7 about 20 %; not 0."""
+    return [tube(side * 80, -5, 60 * size, 75 * size, LUNG) for side in (-1, 1)]
+
+
+def shoulders() -> list[Shape]:
+    """A wide flat outline with a humeral head and a shoulder blade on both sides, above the lungs."""
+    shapes = [
+        tube(0, 0, 225, 95, FAT),
+        tube(0, 0, 210, 80, SOFT),
+        tube(0, 30, 22, 18, BONE),
+        tube(0, 30, 19, 15, MARROW),
+    ]
+    for side in (-1, 1):
+        shapes += [tube(side * 175, 0, 24, 24, BONE), tube(side * 175, 0, 21, 21, MARROW)]
+        shapes += [tube(side * 130, 45, 35, 8, BONE)]
+    return shapes
+
+
+def neck_shapes() -> list[Shape]:
+    """A neck with its airway and a vertebra."""
+    return [tube(0, 0, 62, 60, FAT), tube(0, 0, 56, 54, SOFT), tube(0, 20, 14, 11, BONE), tube(0, -15, 9, 9, AIR)]
+
+
+def head_shapes() -> list[Shape]:
+    """The middle of a head, with the same section throughout."""
+    return [tube(0, 0, 80, 72, SOFT), tube(0, 0, 75, 67, BONE), tube(0, 0, 68, 60, BRAIN)]

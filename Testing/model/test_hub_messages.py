@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub
-import huggingface_hub.errors
 import pytest
 from hub_samples import DENOISER, HUB, REPO, explains
 from hub_server import HubServer
@@ -18,7 +16,6 @@ from huggingface_hub import constants
 from S2LDMLib.errors import DownloadError, ModelError
 from S2LDMLib.model import hub
 from S2LDMLib.model.hub import BUNDLED, resolve_model
-from S2LDMLib.model.hub_errors import explain
 from S2LDMLib.model.layout import check_format, weights_digest
 from S2LDMLib.model.upload import push_to_hub
 
@@ -271,15 +268,3 @@ def test_folder_of_pickles_is_refused(folder: Path) -> None:
         path.rename(path.with_suffix(".bin"))
     with explains(ModelError, "holds only pickled weights (autoencoder/model.bin, denoiser/model.bin)"):
         check_format(folder)
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        (ImportError("Using SOCKS proxy, but the 'socksio' package is not installed."), "pip install socksio"),
-        (huggingface_hub.errors.HTTPError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"), "SSL_CERT_FILE"),
-    ],
-)
-def test_what_a_network_lacks_is_named(reason: Exception, words: str) -> None:
-    said = str(explain(reason, REPO, "download"))
-    assert words in said and "Try again" not in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ MANY_JOBS = 4  # registering large scans takes up to 2 GB a job
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.usage = "%(prog)s [DATA] OUT [options]"
     parser.add_argument("data", metavar="DATA", type=Path, nargs="?", help=(
         "folder with <case>/ncct, <case>/arterial, <case>/venous and maybe <case>/labels, each a volume file or a "
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, should_cancel: Callable[[], bool]) -> int:
-    """Prepare; 1 if a case failed for another reason than its input."""
+    """Prepare; returns 1 if a case failed for another reason than its input."""
     from ..preparing.builders import BuildOptions
     from ..preparing.prepare import PrepareOptions, prepare
     from ..preparing.split import parse_ratio
@@ -88,7 +89,7 @@ def _check_options(args: argparse.Namespace) -> None:
 
 
 def _check_out(args: argparse.Namespace) -> None:
-    """OUT must be apart from what is read: the source is never touched."""
+    """Refuse an OUT that is not apart from what is read: the source is never touched."""
     out = args.out.resolve()
     if out.exists() and not out.is_dir():
         raise InputError(f"{args.out} is a file. Give a folder to write.")
@@ -132,5 +133,6 @@ def _teller(kind: str) -> Callable[[Report], None]:
             print(json.dumps({"case": report.case, "status": report.status, "message": report.message}), flush=True)
         else:
             tqdm.write(f"{report.case}: {report.status}, {report.message}")
+            sys.stdout.flush()
 
     return tell

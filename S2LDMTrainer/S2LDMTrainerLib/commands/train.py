@@ -12,7 +12,7 @@ HELP = "train an autoencoder and a denoiser on prepared data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the options of the command."""
     parser.add_argument("data", type=Path, metavar="PREPARED", help="folder that 's2ldm-train prepare' has written")
     parser.add_argument("run", type=Path, metavar="RUN", help="folder for checkpoints, logs and the model")
     parser.add_argument("--preset", default="default", help="name of a preset, or a .json file (default: default)")

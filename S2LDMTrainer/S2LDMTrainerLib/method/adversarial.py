@@ -18,7 +18,7 @@ THICK = 16  # slices from which a crop is judged as a volume
 
 
 class PatchDiscriminator(nn.Module):
-    """Logits of patches of images [B, 1, Z, Y, X], normalised."""
+    """Judges patches of normalised images [B, 1, Z, Y, X]; gives a logit for each."""
 
     def __init__(self, depth: int, channels: int, layers: int) -> None:
         super().__init__()
@@ -37,20 +37,20 @@ class PatchDiscriminator(nn.Module):
 
 
 class AdversarialLoss:
-    """Least-squares losses of both sides."""
+    """The least-squares losses of generator and discriminator."""
 
     def __init__(self) -> None:
         self._loss = PatchAdversarialLoss(criterion="least_squares", no_activation_leastsq=True)
 
     def generator(self, discriminator: nn.Module, fakes: Tensor) -> Tensor:
-        """How far the fakes are from being taken for real; the discriminator's weights get no gradient."""
+        """Measure how far the fakes are from being taken for real; the discriminator's weights get no gradient."""
         discriminator.requires_grad_(False)
         loss = self._loss(discriminator(fakes), target_is_real=True, for_discriminator=False)
         discriminator.requires_grad_(True)
         return loss
 
     def discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor) -> Tensor:
-        """Mean of the losses on real and fake images, in one pass, as distributed training asks for."""
+        """Average the losses on real and fake images, in one pass, as distributed training asks for."""
         real, fake = discriminator(torch.cat([reals, fakes.detach()])).chunk(2)
         real_loss = self._loss(real, target_is_real=True, for_discriminator=True)
         return (real_loss + self._loss(fake, target_is_real=False, for_discriminator=True)) / 2

@@ -36,7 +36,7 @@ class CodebookLearner(nn.Module):
 
     @torch.no_grad()
     def update(self, codebook: Codebook, raw: Tensor, slots: range, step: int, accelerator: Accelerator) -> None:
-        """Move the codes towards the latents that chose them.
+        """Move the codes towards the latents that chose them. A collective call.
 
         Args:
             codebook: changed in place.
@@ -74,7 +74,7 @@ class CodebookLearner(nn.Module):
         self.sums[which] = (chosen + 0.01 * offered.std() * apart) * mean
 
     def _offered(self, raw: Tensor, slots: range, step: int, accelerator: Accelerator) -> Tensor:
-        """Some latents of every sample, the same on all processes and however many there are."""
+        """Pick latents of every sample, the same on all processes and however many there are. A collective call."""
         each = -(-OFFERED // (len(slots) * accelerator.num_processes))
         picked = [
             sample[torch.from_numpy(np.random.default_rng((self.seed, step, slot)).integers(len(sample), size=each))]
@@ -85,7 +85,7 @@ class CodebookLearner(nn.Module):
 
 @torch.no_grad()
 def codebook_usage(codebook: Codebook, raw: Tensor) -> dict[str, float]:
-    """How many codes latents [B, C, Z, Y, X] use, and the perplexity exp(entropy): 1 is a collapsed codebook."""
+    """Count how many codes latents [B, C, Z, Y, X] use; perplexity is exp(entropy), 1 a collapsed codebook."""
     counts = torch.bincount(codebook.indices(raw).reshape(-1), minlength=len(codebook.embedding)).double()
     p = counts / counts.sum()
     return {"codes_used": float((counts > 0).sum()), "perplexity": float(torch.exp(torch.special.entr(p).sum()))}

@@ -1,4 +1,4 @@
-"""What a denoiser is trained for: its prediction less what is right, product's way and the paper's.
+"""What a denoiser is trained for: its prediction less what is right, in our way and in the paper's.
 
 Source: arXiv 2406.13977; both are reconstructions.
 """
@@ -18,9 +18,10 @@ Network = Callable[..., Tensor]
 
 
 class Objective(Protocol):
-    """One kind of training; errors are [B, C, Z, Y, X] without context, fp32.
+    """One kind of training.
 
-    aims_at_last_step: whether most samples are at the last noise step, which is what one-step sampling asks for.
+    Attributes:
+        aims_at_last_step: whether most samples are at the last noise step, which is what one-step sampling asks for.
     """
 
     aims_at_last_step: bool
@@ -32,8 +33,14 @@ class Objective(Protocol):
         """The network's prediction less what is right.
 
         Args:
-            ncct, cect: standardised latents with context [B, C, Z, Y, X]. mask: dynamic similarity mask, None for ones.
-            phase, t: [B]. noise: as cect.
+            network: the denoiser, as accelerate has wrapped it.
+            ncct, cect: standardised latents with context [B, C, Z, Y, X].
+            mask: dynamic similarity mask [B, 1, Z, Y, X], None for ones.
+            phase, t: phase and noise step of each sample [B].
+            noise: standard normal, shaped as ``cect``.
+
+        Returns:
+            The error [B, C, Z, Y, X] without context, fp32.
         """
 
 

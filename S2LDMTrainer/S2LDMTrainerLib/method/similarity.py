@@ -16,7 +16,7 @@ EPSILON = 1e-6
 def similarity(z_n: Tensor, z_c: Tensor) -> Tensor:
     """``s = (1 + cos(z_n, z_c)) / 2`` per latent voxel, cosine over channels; reconstruction.
 
-    Standardised latents [B, C, Z, Y, X] to [B, 1, Z, Y, X] in [0, 1].
+    It takes standardised latents [B, C, Z, Y, X] and gives [B, 1, Z, Y, X] in [0, 1].
     """
     return (1 + F.cosine_similarity(z_n, z_c, dim=1)[:, None]) / 2
 

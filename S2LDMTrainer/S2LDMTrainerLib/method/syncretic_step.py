@@ -22,10 +22,14 @@ from .similarity import adaptive_similarity_loss
 
 @dataclass(frozen=True)
 class SyncreticOutput:
-    """Losses (scalars with gradient), and what the discriminator and the codebook learn from.
+    """The losses, and what the discriminator and the codebook learn from.
 
-    reals, fakes: targets and reconstructions [2 B or B, 1, Z, Y, X]. raw: latents before standardisation, no gradient,
-    [2 B or B, C, Z', Y', X']; NCCTs first, then CECTs, where both are there.
+    Where both sides are there, NCCTs come first, then CECTs.
+
+    Attributes:
+        losses: scalars with gradient, by name.
+        reals, fakes: targets and reconstructions [2 B or B, 1, Z, Y, X].
+        raw: latents before standardisation [2 B or B, C, Z', Y', X'], without gradient.
     """
 
     losses: dict[str, Tensor]
@@ -42,7 +46,7 @@ class SyncreticStep(nn.Module):
         self.autoencoder, self.recipe = autoencoder, recipe
 
     def forward(self, x_n: Tensor, x_c: Tensor, valid: Tensor, quantised: bool) -> SyncreticOutput:
-        """One step's losses.
+        """Compute one step's losses.
 
         Args:
             x_n, x_c: NCCT and registered CECT [B, 1, Z, Y, X], normalised.
@@ -69,7 +73,7 @@ class SyncreticStep(nn.Module):
         return SyncreticOutput(losses, reals, y, raw)
 
     def _sides(self, x_n: Tensor, x_c: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images to encode, what D is to make of them, and where that counts."""
+        """Choose the images to encode, what D is to make of them, and where that counts."""
         if not self.recipe.syncretic:
             return x_c, x_c, torch.ones_like(x_c)
         images = torch.cat([x_n, x_c])
@@ -78,7 +82,7 @@ class SyncreticStep(nn.Module):
         return images, torch.cat([x_c, x_c]), torch.cat([valid, torch.ones_like(valid)])
 
     def weighted(self, losses: dict[str, Tensor]) -> Tensor:
-        """The sum of the losses with the recipe's weights."""
+        """Sum the losses with the recipe's weights."""
         recipe = self.recipe
         weights = {
             "l1": 1.0, "detail": recipe.detail_weight, "vq": recipe.vq_weight,

@@ -39,7 +39,7 @@ class BuildOptions:
     phantom_size: tuple[int, int, int] = PHANTOM_SIZE
 
     def for_kind(self, kind: str) -> dict[str, Any]:
-        """The options that matter to a kind, for its fingerprint."""
+        """Choose the options that matter to a kind, for its fingerprint."""
         size = {"phantom_size": self.phantom_size} if kind == "phantom" else {}
         return {"spacing": self.spacing, **size}
 
@@ -103,11 +103,11 @@ def _phantom(source: Source, options: BuildOptions) -> Built:
 
 
 def grid_of(image: sitk.Image) -> dict[str, Sequence[float]]:
-    """Geometry of an image, for ``case.json``."""
+    """Describe the geometry of an image, for ``case.json``."""
     return {"spacing": image.GetSpacing(), "origin": image.GetOrigin(), "direction": image.GetDirection()}
 
 
 def _all_valid(images: Mapping[str, sitk.Image]) -> dict[str, np.ndarray]:
-    """Synthetic triples share one geometry: each voxel counts."""
+    """Call each voxel valid: the images of a synthetic triple share one geometry."""
     arrays = {name: sitk.GetArrayFromImage(images[name]) for name in ("ncct", *PHASES)}
     return arrays | {f"{phase}_valid": np.ones(arrays[phase].shape, np.uint8) for phase in PHASES}

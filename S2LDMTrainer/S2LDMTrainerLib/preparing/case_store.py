@@ -48,12 +48,12 @@ class Built:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Voxels (z, y, x)."""
+        """The number of voxels (z, y, x)."""
         return next(iter(self.arrays.values())).shape
 
 
 def fingerprint(source: Source, options: Mapping[str, Any]) -> str:
-    """Changes with everything that the prepared case depends on: files (path, size, time), options, version."""
+    """Hash all that the prepared case depends on: files (path, size, time), options, version."""
     files = {
         role: [_stamp(file) for file in (files_below(path) if path.is_dir() else [path])]
         for role, path in sorted(source.files.items())
@@ -68,7 +68,7 @@ def _stamp(file: Path) -> tuple[str, int, int]:
 
 
 def read_case(folder: Path) -> dict[str, Any] | None:
-    """What is recorded of a prepared case, of any version; None where there is none."""
+    """Read what is recorded of a prepared case, of any version; None where there is none."""
     try:
         info = json.loads((folder / CASE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,7 +77,7 @@ def read_case(folder: Path) -> dict[str, Any] | None:
 
 
 def keep_if_current(folder: Path, source: Source, mark: str) -> dict[str, Any] | None:
-    """What is recorded of a case that need not be prepared again, else None; whose it is may have been renamed."""
+    """Read what is recorded of a case that need not be prepared again, else None; its patient may have been renamed."""
     info = read_case(folder)
     if info is None or info.get("version") != VERSION or info.get("fingerprint") != mark:
         return None
@@ -173,7 +173,7 @@ def only_run(out: Path) -> Iterator[None]:
 
 
 def check_places(out: Path, sources: Sequence[Source]) -> None:
-    """Raises InputError if ``out`` and a source lie in each other, or a case's folder exists and is none of ours."""
+    """Refuse by InputError if ``out`` and a source lie in each other, or a case's folder exists and is none of ours."""
     whole = out.resolve()
     for source in sources:
         for path in (file.resolve() for file in source.files.values()):

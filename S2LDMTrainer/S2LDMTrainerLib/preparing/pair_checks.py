@@ -68,7 +68,7 @@ def check_files(source: Source) -> CheckFindings:
 
 
 def read_ct(role: str, path: Path) -> sitk.Image:
-    """A volume; InputError names the role."""
+    """Read a volume; an InputError names its role."""
     try:
         return read_volume(path)
     except InputError as error:
@@ -76,7 +76,7 @@ def read_ct(role: str, path: Path) -> sitk.Image:
 
 
 def _read(role: str, path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
-    """A volume that is a CT in HU, and what is unusual about it."""
+    """Read a volume that is a CT in HU, and tell what is unusual about it."""
     image = read_ct(role, path)
     try:
         return image, check_input(image, SMALLEST).warnings
@@ -85,7 +85,7 @@ def _read(role: str, path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
 
 
 def _check_identities(source: Source) -> bool:
-    """Raises InputError for different patients; returns whether the frames of reference differ."""
+    """Refuse different patients by InputError; tell whether the frames of reference differ."""
     scans = {role: dicom_identity(source.files[role]) for role in ("ncct", *source.phases)}
     known = {role: scan for role, scan in scans.items() if scan is not None}
     for (one, first), (other, second) in combinations(known.items(), 2):
@@ -104,7 +104,7 @@ def _check_distinct(images: Mapping[str, sitk.Image]) -> None:
 
 
 def _body_corners(role: str, image: sitk.Image) -> np.ndarray:
-    """Lowest and highest patient coordinates of the body, mm, LPS, shape (2, 3)."""
+    """Find the lowest and highest patient coordinates of the body, mm, LPS, shape (2, 3)."""
     box = body_box(image)
     if box is None:
         raise InputError(f"{role}: no body was found. Give a CT of a patient, in HU.")

@@ -44,12 +44,12 @@ class Enhancement:
     losses: float
 
     def to_dict(self) -> dict[str, float]:
-        """For a JSON file."""
+        """Round the figures, for a JSON file."""
         return {f"enhancement_{name}_hu": round(value, 1) for name, value in asdict(self).items()}
 
 
 def doubt_registration(phase: str, quality: Quality) -> str | None:
-    """Why a registration is not to be trusted, None if nothing speaks against it."""
+    """Say why a registration is not to be trusted, None if nothing speaks against it."""
     after, before = quality.border_correlation_after, quality.border_correlation_before
     if after < LOWEST_BORDER_CORRELATION:
         reason = f"borders of organs do not meet (correlation {after:.2f}, at least {LOWEST_BORDER_CORRELATION} wanted)"
@@ -65,7 +65,7 @@ def doubt_registration(phase: str, quality: Quality) -> str | None:
 
 
 def enhancement(ncct: sitk.Image, cect: sitk.Image, valid: sitk.Image) -> Enhancement | None:
-    """Measured where ``valid``; all on one grid. None where there is too little soft tissue to tell."""
+    """Measure where ``valid``, all images on one grid; None where there is too little soft tissue to tell."""
     low, high = CORE_HU
     tissue = _smooth(ncct)
     radius = [round(CORE_EROSION_MM / spacing) for spacing in ncct.GetSpacing()[:2]]
@@ -85,7 +85,7 @@ def _smooth(image: sitk.Image) -> sitk.Image:
 
 
 def doubt_enhancement(found: Mapping[str, Enhancement]) -> str | None:
-    """Why the phases are not what they are called, None if nothing speaks against it."""
+    """Say why the phases are not what they are called, None if nothing speaks against it."""
     for phase, one in found.items():
         if one.vessels < LEAST_ENHANCEMENT_HU and -one.losses > SWAPPED * one.vessels:
             return f"{phase} is darker than the ncct ({one.losses:.0f} to {one.vessels:.0f} HU): they look swapped"

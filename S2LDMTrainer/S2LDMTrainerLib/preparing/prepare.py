@@ -80,7 +80,7 @@ class _Run:
         self.on_report(Report(case, status, reason))
 
     def result(self, source: Source, future: Future[Any]) -> Any | None:
-        """What the task returned; None if it ended in an error, which is then told: it must not cost the others."""
+        """Take what the task returned; None if it ended in an error, which is told: it must not cost the others."""
         try:
             return future.result()
         except InputError as error:
@@ -189,7 +189,7 @@ def _check_any(usable: Sequence[Any], run: _Run) -> None:
 
 
 def describe(info: Mapping[str, Any]) -> str:
-    """One line on a prepared case: kind, size, the figures of each phase, why it is left out of training."""
+    """Describe a prepared case in one line: kind, size, the figures of each phase, why it is left out of training."""
     parts = [f"{info['kind']} {'x'.join(map(str, info['shape']))} of {info['patient']}"]
     parts += [_figures(phase, figures) for phase, figures in info["figures"].items()]
     if info["flag"]:
@@ -209,7 +209,7 @@ def _figures(phase: str, figures: Mapping[str, float]) -> str:
 
 
 class _RunProgress:
-    """Finished work as a part of all work, by usual durations."""
+    """Tells which part of all work is finished, by usual durations."""
 
     def __init__(self, todo: Sequence[Source], on_progress: OnProgress) -> None:
         self._total = sum(_build_cost(source) + CHECK_S * (source.kind in CHECKED) for source in todo)
@@ -228,5 +228,5 @@ def _build_cost(source: Source) -> float:
 
 
 def _longest_first(sources: Sequence[Source]) -> Iterator[Source]:
-    """So that no long case is left alone at the end."""
+    """Sort the cases so that no long one is left alone at the end."""
     return iter(sorted(sources, key=_build_cost, reverse=True))

@@ -91,11 +91,11 @@ class Scan:
     image: sitk.Image
 
     def mask(self, labels: Sequence[int]) -> Array:
-        """Boolean (Z, Y, X): voxels of any of these labels."""
+        """Mark the voxels of any of these labels, boolean (Z, Y, X)."""
         return np.isin(self.labels, labels)
 
     def wrap(self, array: Array) -> sitk.Image:
-        """A float32 or uint8 image of this grid, so that filters measure in mm."""
+        """Make a float32 or uint8 image of this grid, so that filters measure in mm."""
         image = sitk.GetImageFromArray(array.astype(np.uint8 if array.dtype == bool else np.float32))
         image.CopyInformation(self.image)
         return image
@@ -145,7 +145,7 @@ def _load(ct: Path, labels: Path) -> Scan:
 
 
 def _is_native(scan: Scan, ct: Path) -> bool:
-    """By the blood in the aorta. Raises InputError if it is neither native nor late arterial."""
+    """Tell by the blood in the aorta; InputError if a scan is neither native nor late arterial."""
     aorta = scan.mask([AORTA_LABEL])
     if not aorta.any():
         raise InputError(f"{ct.name} has no labelled aorta (class {AORTA_LABEL}). Give TotalSegmentator v2 classes.")
@@ -159,14 +159,14 @@ def _is_native(scan: Scan, ct: Path) -> bool:
 
 
 def _draw_native_hu(rng: np.random.Generator) -> dict[Organ, float]:
-    """HU of every organ without contrast medium; the blood of a patient is the same everywhere."""
+    """Draw the HU of every organ without contrast medium; the blood of a patient is the same everywhere."""
     blood = rng.uniform(*BLOOD_HU)
     organs = (*ORGANS.values(), KIDNEYS)
     return {organ: rng.uniform(*organ.native) if organ.native else blood for organ in organs}
 
 
 def _with_native_hu(scan: Scan, native_hu: dict[Organ, float]) -> Scan:
-    """A native scan as that of a patient whose organs measure the given HU: texture, noise and edges stay."""
+    """Give the organs of a native scan the HU of another patient: texture, noise and edges stay."""
     hu = scan.hu.copy()
     for organ, wanted in native_hu.items():
         mask = scan.mask(organ.labels)
@@ -176,13 +176,13 @@ def _with_native_hu(scan: Scan, native_hu: dict[Organ, float]) -> Scan:
 
 
 def _smooth(scan: Scan, array: Array, sigma_mm: float) -> Array:
-    """Gaussian; at least half a voxel wide, below which the recursive filter is not accurate."""
+    """Smooth by a Gaussian, at least half a voxel wide, below which the recursive filter is not accurate."""
     sigma = [max(sigma_mm, 0.5 * spacing) for spacing in scan.image.GetSpacing()]
     return sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(scan.wrap(array.astype(np.float32)), sigma))
 
 
 def _soft(scan: Scan, mask: Array) -> Array:
-    """The mask with soft edges, scaled by the share of soft tissue: fat, gas and bone take up nothing.
+    """Give the mask soft edges, scaled by the share of soft tissue: fat, gas and bone take up nothing.
 
     A voxel of half fat and half organ holds half the contrast medium, and its native HU tell the share.
     """
@@ -191,20 +191,20 @@ def _soft(scan: Scan, mask: Array) -> Array:
 
 
 def _depth_mm(scan: Scan, mask: Array) -> Array:
-    """Distance in mm from the surface, positive inside; what the mask encloses counts as inside."""
+    """Measure the distance in mm from the surface, positive inside; what the mask encloses counts as inside."""
     filled = sitk.BinaryFillhole(scan.wrap(mask))
     distance = sitk.SignedMaurerDistanceMap(filled, insideIsPositive=True, squaredDistance=False, useImageSpacing=True)
     return sitk.GetArrayFromImage(distance)
 
 
 def _clouds(scan: Scan, size_mm: float, rng: np.random.Generator) -> Array:
-    """Smooth random field of mean 0 and SD 1 with structures of about `size_mm`."""
+    """Draw a smooth random field of mean 0 and SD 1 with structures of about `size_mm`."""
     field = _smooth(scan, rng.standard_normal(scan.hu.shape, dtype=np.float32), size_mm / 2)
     return (field - field.mean()) / field.std()
 
 
 def _enhancement(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
-    """HU (Z, Y, X) that contrast medium adds to a native scan in one phase, drawn from ranges."""
+    """Draw the HU (Z, Y, X) that contrast medium adds to a native scan in one phase, drawn from ranges."""
     added = np.zeros_like(scan.hu)
     for organ in ORGANS.values():
         mask = scan.mask(organ.labels)
@@ -219,7 +219,7 @@ def _enhancement(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
 
 
 def _kidneys(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
-    """Cortex and columns between the pyramids bright in the arterial phase, medulla later."""
+    """Enhance cortex and columns between the pyramids in the arterial phase, the medulla later."""
     mask = scan.mask(KIDNEYS.labels)
     cortex = rng.uniform(*getattr(KIDNEYS, phase))
     medulla = cortex - rng.uniform(*MEDULLA_BELOW_CORTEX[phase])
@@ -229,7 +229,7 @@ def _kidneys(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
 
 
 def _hepatic_veins(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
-    """Veins inside the liver, on top of its own uptake.
+    """Enhance the veins inside the liver, on top of its own uptake.
 
     They have no label, but blood is darker than native liver: what is darker than its surroundings is a vein.
     """
@@ -246,7 +246,7 @@ def _hepatic_veins(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
 
 
 def _bowel_wall(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
-    """The outer millimetres of stomach and bowel where they are soft tissue, not gas or oral contrast."""
+    """Enhance the outer millimetres of stomach and bowel where they are soft tissue, not gas or oral contrast."""
     mask = scan.mask(BOWEL_LABELS)
     depth = _depth_mm(scan, mask)
     wall = mask & (depth < BOWEL_WALL_MM) & (scan.hu > -20) & (scan.hu < 90)
@@ -254,7 +254,7 @@ def _bowel_wall(scan: Scan, phase: str, rng: np.random.Generator) -> Array:
 
 
 def _without_contrast(scan: Scan, native_hu: dict[Organ, float], rng: np.random.Generator) -> tuple[Scan, Array]:
-    """The NCCT that belongs to an arterial scan, and the soft mask of unlabelled vessels found on the way."""
+    """Make the NCCT that belongs to an arterial scan, and the soft mask of unlabelled vessels found on the way."""
     hu, liver = scan.hu.copy(), ORGANS["liver"]
     scan = Scan(scan.hu, np.where(_cysts(scan), CYST_LABEL, scan.labels), scan.image)
     done = scan.mask(BONE_LABELS)
@@ -279,7 +279,7 @@ def _without_contrast(scan: Scan, native_hu: dict[Organ, float], rng: np.random.
 
 
 def _cysts(scan: Scan) -> Array:
-    """Parts of the kidneys that stay dark in an arterial scan, 4 mm and wider."""
+    """Find parts of the kidneys that stay dark in an arterial scan, 4 mm and wider."""
     kidneys = scan.mask(KIDNEYS.labels)
     dark = scan.wrap(kidneys & (_smooth(scan, scan.hu, 1.5) < CYST_BELOW_HU))
     wide = sitk.GetArrayFromImage(sitk.BinaryMorphologicalOpening(dark, _radius(scan, 2.0))) > 0
@@ -301,12 +301,12 @@ def _grow(scan: Scan, mask: Array, radius_mm: float) -> Array:
 
 
 def _grain(scan: Scan, rng: np.random.Generator) -> Array:
-    """Noise in place of the noise that a flattened texture has lost; SD 12 HU on the scan's own grid."""
+    """Draw noise in place of that which a flattened texture has lost; SD 12 HU on the scan's own grid."""
     return 12.0 * rng.standard_normal(scan.hu.shape, dtype=np.float32)
 
 
 def _finish(scan: Scan, hu: Array, wanted: Spacing, rng: np.random.Generator) -> sitk.Image:
-    """To the wanted spacing in mm, averaged as thick slices are, with CT noise; int16."""
+    """Resample to the wanted spacing in mm, averaged as thick slices are, with CT noise; int16."""
     image = scan.wrap(hu)
     spacing, size = image.GetSpacing(), image.GetSize()
     for axis, (fine, coarse) in enumerate(zip(spacing, wanted, strict=True)):
@@ -323,7 +323,7 @@ def _finish(scan: Scan, hu: Array, wanted: Spacing, rng: np.random.Generator) ->
 
 
 def _ct_noise(shape: tuple[int, ...], sd: float, rng: np.random.Generator) -> Array:
-    """Gaussian noise of the given SD in HU, correlated within a slice, as a kernel leaves it."""
+    """Draw Gaussian noise of the given SD in HU, correlated within a slice, as a kernel leaves it."""
     noise = sitk.GetImageFromArray(rng.standard_normal(shape, dtype=np.float32))
     for axis in (0, 1):
         noise = sitk.RecursiveGaussian(noise, sigma=0.6, direction=axis)

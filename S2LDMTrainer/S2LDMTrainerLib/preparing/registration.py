@@ -55,7 +55,7 @@ class Quality:
     folding: float
 
     def to_dict(self) -> dict[str, float]:
-        """The figures, rounded, for a JSON file."""
+        """Round the figures, for a JSON file."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
@@ -103,7 +103,7 @@ def register(moving_cect: sitk.Image, fixed_ncct: sitk.Image, seed: int = 7) -> 
 
 
 def coverage_mask(image: sitk.Image) -> sitk.Image:
-    """uint8, 1 where the scanner measured; 0 in padding: air of exactly -1024 HU, without noise."""
+    """Mark where the scanner measured, uint8; padding is air of exactly -1024 HU, without noise."""
     padding = sitk.BinaryMorphologicalOpening(image <= AIR_HU + 1, [3, 3, 0])
     return sitk.Cast(padding == 0, sitk.sitkUInt8)
 
@@ -114,12 +114,12 @@ def _radius_mm(image: sitk.Image, radius: float) -> list[int]:
 
 
 def _shrink(image: sitk.Image, target_mm: float = STEERING_MM) -> sitk.Image:
-    """Every n-th voxel, so that they are about ``target_mm`` apart."""
+    """Take every n-th voxel, so that they are about ``target_mm`` apart."""
     return sitk.Shrink(image, [max(1, round(target_mm / spacing)) for spacing in image.GetSpacing()])
 
 
 def _steering_image(image: sitk.Image) -> sitk.Image:
-    """What the metric sees: clamped to soft tissue, noise smoothed, coarse."""
+    """Make what the metric sees: clamped to soft tissue, noise smoothed, coarse."""
     clamped = sitk.Clamp(image, sitk.sitkFloat32, *TISSUE_WINDOW_HU)
     return _shrink(sitk.SmoothingRecursiveGaussian(clamped, [1.5, 1.5, 1.0]))
 
@@ -136,7 +136,7 @@ def _method(region: sitk.Image, sampling: float, seed: int) -> sitk.ImageRegistr
 
 
 def _rigid(fixed: sitk.Image, moving: sitk.Image, region: sitk.Image, seed: int) -> sitk.Transform:
-    """Rigid step; starts from the best of several shifts along the patient, where breathing moves most."""
+    """Take the rigid step, from the best of several shifts along the patient, where breathing moves most."""
     center = fixed.TransformContinuousIndexToPhysicalPoint([(size - 1) / 2 for size in fixed.GetSize()])
     method = _method(region, 0.05, seed)
 
@@ -170,7 +170,7 @@ def _spline(
     level: SplineLevel,
     seed: int,
 ) -> sitk.Transform:
-    """One B-spline step after `before`; `moving` is warped first: B-splines cannot follow each other."""
+    """Take one B-spline step after `before`; `moving` is warped first: B-splines cannot follow each other."""
     warped = sitk.Resample(moving, fixed, before, sitk.sitkLinear, TISSUE_WINDOW_HU[0])
     measured = sitk.Resample(coverage, fixed, before, sitk.sitkNearestNeighbor, 0)
     spline = sitk.BSplineTransformInitializer(fixed, list(level.mesh))
@@ -184,7 +184,7 @@ def _spline(
 def _resample(
     image: sitk.Image, coverage: sitk.Image, grid: sitk.Image, transform: sitk.Transform
 ) -> tuple[sitk.Image, sitk.Image]:
-    """The warped scan (cubic B-spline interpolation: linear would blur) and its mask of measured voxels."""
+    """Warp a scan (cubic B-spline interpolation: linear would blur) and its mask of measured voxels."""
     warped = sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), grid, transform, sitk.sitkBSpline, AIR_HU)
     inside = sitk.Resample(sitk.Cast(coverage, sitk.sitkFloat32), grid, transform, sitk.sitkLinear, 0.0) > 0.99
     valid = sitk.Cast(inside, sitk.sitkUInt8) * coverage_mask(grid)
@@ -192,7 +192,7 @@ def _resample(
 
 
 def _common(body: sitk.Image, *valid: sitk.Image) -> np.ndarray:
-    """Voxels of the body that all masks hold, bool (Z, Y, X). Raises InputError if there are hardly any."""
+    """Find the voxels of the body that all masks hold, bool (Z, Y, X). Raises InputError if there are hardly any."""
     inside = sitk.GetArrayFromImage(body) > 0
     for mask in valid:
         inside &= sitk.GetArrayViewFromImage(mask) > 0
@@ -229,7 +229,7 @@ def _quality(
 
 
 def _displacements(grid: sitk.Image, inside: sitk.Image, transform: sitk.Transform) -> tuple[np.ndarray, np.ndarray]:
-    """Length (mm) and Jacobian determinant of the deformation in the voxels ``inside``, two arrays (N,)."""
+    """Measure length (mm) and Jacobian determinant of the deformation in the voxels ``inside``, two arrays (N,)."""
     field = sitk.TransformToDisplacementField(
         transform, sitk.sitkVectorFloat64, grid.GetSize(), grid.GetOrigin(), grid.GetSpacing(), grid.GetDirection()
     )

@@ -69,7 +69,7 @@ Found = tuple[list[Source], list[Skipped]]
 
 
 def compile_patient(pattern: str | None) -> re.Pattern[str] | None:
-    """The option ``--patient``. Raises InputError if it is no regular expression with a group."""
+    """Compile the option ``--patient``; InputError if it is no regular expression with a group."""
     if pattern is None:
         return None
     try:
@@ -82,7 +82,7 @@ def compile_patient(pattern: str | None) -> re.Pattern[str] | None:
 
 
 def find_pairs(data: Path, phases: Sequence[str], patient: re.Pattern[str] | None) -> Found:
-    """The cases of a folder, ``LAYOUT``, by name.
+    """Find the cases of a folder, ``LAYOUT``, by name.
 
     Args:
         phases: those wanted; a case needs one of them at least.
@@ -114,7 +114,7 @@ def find_pairs(data: Path, phases: Sequence[str], patient: re.Pattern[str] | Non
 
 
 def read_manifest(file: Path, phases: Sequence[str], patient: re.Pattern[str] | None) -> Found:
-    """The cases of a CSV file, or of a JSON file with a list of objects: ``COLUMNS``, paths relative to the file.
+    """Read the cases of a CSV file, or of a JSON file with a list of objects: ``COLUMNS``, paths relative to the file.
 
     Raises:
         InputError: not readable, unknown columns, no or doubled case names, no rows.
@@ -145,7 +145,7 @@ def read_manifest(file: Path, phases: Sequence[str], patient: re.Pattern[str] | 
 
 
 def find_cect_only(folder: Path, patient: re.Pattern[str] | None) -> list[Source]:
-    """Contrast phases without an NCCT, ``<session>/<phase>``, for the autoencoder.
+    """Find contrast phases without an NCCT, ``<session>/<phase>``, for the autoencoder.
 
     Raises:
         InputError: no such folder, or nothing in it.
@@ -166,7 +166,7 @@ def find_cect_only(folder: Path, patient: re.Pattern[str] | None) -> list[Source
 
 
 def find_labelled(folder: Path, seeds: int) -> list[Source]:
-    """Labelled scans to recolour, ``<name>_ct`` with ``<name>_labels``, each ``seeds`` times.
+    """Find labelled scans to recolour, ``<name>_ct`` with ``<name>_labels``, each ``seeds`` times.
 
     Raises:
         InputError: no such folder, or no scan with its labels in it.
@@ -192,20 +192,20 @@ def find_labelled(folder: Path, seeds: int) -> list[Source]:
 
 
 def phantoms(count: int, first_seed: int = FIRST_PHANTOM) -> list[Source]:
-    """Procedural patients, each its own."""
+    """List procedural patients, each a patient of its own."""
     named = [(f"phantom_{seed}", seed) for seed in range(first_seed, first_seed + count)]
     return [Source(name, "phantom", name, {}, f"phantom, seed {seed}", seed) for name, seed in named]
 
 
 def check_unique(cases: Sequence[Source | Skipped]) -> None:
-    """Raises InputError if two cases have one name, on a file system that may ignore case."""
+    """Refuse by InputError if two cases have one name, on a file system that may ignore case."""
     doubled = [name for name, count in Counter(case.case.lower() for case in cases).items() if count > 1]
     if doubled:
         raise InputError(f"Several cases are named {', '.join(doubled[:5])}. Give each case a name of its own.")
 
 
 def read_label_names(folder: Path) -> dict[int, str]:
-    """Names by value from labels.csv (value,name) or labels.json ({"value": "name"}); empty where there is neither.
+    """Read names by value from labels.csv (value,name) or labels.json ({"value": "name"}); none where there is neither.
 
     Raises:
         InputError: not readable as such.
@@ -246,7 +246,7 @@ def _pair(
     pattern: re.Pattern[str] | None,
     patient: str | None = None,
 ) -> Source:
-    """A case with an NCCT and at least one wanted phase. Raises InputError where one is missing."""
+    """Make a case of an NCCT and at least one wanted phase; InputError where one is missing."""
     if "ncct" not in files:
         raise InputError("there is no ncct. Add it, or give contrast phases alone with --cect-only.")
     kept = {role: path for role, path in files.items() if role in ("ncct", "labels") or role in phases}
@@ -276,7 +276,7 @@ def _only_entry(folder: Path, role: str) -> Path | None:
 
 
 def _entries(folder: Path, role: str) -> list[Path]:
-    """What ``folder`` holds for a role, a volume file or a folder."""
+    """List what ``folder`` holds for a role, a volume file or a folder."""
     return [entry for entry in sorted(_visible(folder)) if _stem(entry).lower() == role.lower()]
 
 

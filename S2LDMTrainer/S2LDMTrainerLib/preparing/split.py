@@ -15,7 +15,7 @@ Ratio = tuple[int, int]
 
 
 def parse_ratio(text: str) -> Ratio | None:
-    """``4:1`` as (4, 1), ``none`` as None. Raises InputError for anything else."""
+    """Read ``4:1`` as (4, 1) and ``none`` as None; InputError for anything else."""
     if text == "none":
         return None
     match = re.fullmatch(r"([1-9]\d*):([1-9]\d*)", text)
@@ -25,7 +25,7 @@ def parse_ratio(text: str) -> Ratio | None:
 
 
 def check_patients(cases: Sequence[tuple[str, str]], ratio: Ratio | None) -> None:
-    """Can these cases be split?
+    """Refuse cases that cannot be split.
 
     Args:
         cases: kind and patient of each case that may be trained on.
@@ -45,7 +45,7 @@ def check_patients(cases: Sequence[tuple[str, str]], ratio: Ratio | None) -> Non
 
 
 def split_cases(cases: Sequence[Mapping[str, Any]], ratio: Ratio | None, seed: int) -> dict[str, str]:
-    """``train`` or ``validation`` by case.
+    """Choose ``train`` or ``validation`` for each case.
 
     Patients are those of the unflagged pairs, or of the phantoms where there are no pairs; of those, one part in
     ``sum(ratio)``, at least one, becomes validation. Any other case of a validation patient is validation as well.

@@ -22,14 +22,14 @@ Spacing = tuple[float, float, float]
 
 
 def to_ct(image: sitk.Image) -> sitk.Image:
-    """int16 HU within -1024..3071, axes in LPS order; below -1024 lies padding, above 3071 metal."""
+    """Give a CT as int16 HU within -1024..3071, axes in LPS order; below -1024 lies padding, above 3071 metal."""
     if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
         image = sitk.Round(image)
     return sitk.DICOMOrient(sitk.Clamp(image, sitk.sitkInt16, AIR_HU, MAX_HU), "LPS")
 
 
 def average_to(image: sitk.Image, spacing: Spacing) -> sitk.Image:
-    """Blocks of voxels averaged so that each axis comes nearest to ``spacing`` (x, y, z, mm); never interpolated."""
+    """Average blocks of voxels so that each axis comes nearest to ``spacing`` (x, y, z, mm); never interpolated."""
     steps = zip(spacing, image.GetSpacing(), strict=True)
     factors = [max(1, round(target / own)) for target, own in steps]
     if max(factors) == 1:
@@ -38,7 +38,7 @@ def average_to(image: sitk.Image, spacing: Spacing) -> sitk.Image:
 
 
 def to_spacing(image: sitk.Image, spacing: Spacing | None) -> sitk.Image:
-    """A CT at ``spacing`` (x, y, z, mm): averaged, then linear along axes that still differ by more than 15 %."""
+    """Bring a CT to ``spacing`` (x, y, z, mm): averaged, then linear along axes that still differ by more than 15 %."""
     if spacing is None:
         return image
     image = average_to(image, spacing)
@@ -62,7 +62,7 @@ def to_spacing(image: sitk.Image, spacing: Spacing | None) -> sitk.Image:
 
 
 def read_labels(path: Path) -> sitk.Image:
-    """A label map on its own grid, uint8.
+    """Read a label map on its own grid, uint8.
 
     Raises:
         InputError: not readable, or values that are not whole numbers from 0 to 255.
@@ -75,5 +75,5 @@ def read_labels(path: Path) -> sitk.Image:
 
 
 def labels_on(grid: sitk.Image, labels: sitk.Image) -> np.ndarray:
-    """A label map on the grid of a CT, nearest label, uint8 (Z, Y, X); 0 where the label map ends."""
+    """Bring a label map to the grid of a CT, nearest label, uint8 (Z, Y, X); 0 where the label map ends."""
     return sitk.GetArrayFromImage(sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0))

@@ -1,4 +1,4 @@
-"""Tasks side by side in processes, cancellable at once."""
+"""Runs tasks side by side in processes, cancellable at once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed cannot end its workers."""
+    """End when the parent does: a parent that was killed cannot end its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

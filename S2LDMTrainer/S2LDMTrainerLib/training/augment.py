@@ -25,8 +25,11 @@ BLOOD_CHANGE_HU = (-22.0, 16.0)
 class Slab:
     """Axial slices in HU.
 
-    ncct: (Z, Y, X). cect: the registered phases (P, Z, Y, X). valid: 1 where NCCT and phase are both measured and
-    belong together, as cect. ends: slices that are missing before and behind, since the volume ends there.
+    Attributes:
+        ncct: (Z, Y, X).
+        cect: the registered phases (P, Z, Y, X).
+        valid: 1 where NCCT and phase are both measured and belong together, shaped as ``cect``.
+        ends: how many slices are missing before and behind, since the volume ends there.
     """
 
     ncct: Tensor
@@ -36,14 +39,14 @@ class Slab:
 
 
 def augment(slab: Slab, kind: str, rng: np.random.Generator) -> Slab:
-    """A random variant of a slab; ``kind`` is ``none``, ``light`` or ``full``."""
+    """Draw a random variant of a slab; ``kind`` is ``none``, ``light`` or ``full``."""
     if kind == "light":
         return _light(slab, rng)
     return _full(slab, rng) if kind == "full" else slab
 
 
 def _light(slab: Slab, rng: np.random.Generator) -> Slab:
-    """Mirror and calibration."""
+    """Mirror the images and change their calibration."""
     scale, offset = float(rng.uniform(0.95, 1.05)), float(rng.normal(0, 7))
     ncct, cect, valid = slab.ncct * scale + offset, slab.cect * scale + offset, slab.valid
     if rng.random() < 0.5:
@@ -52,7 +55,7 @@ def _light(slab: Slab, rng: np.random.Generator) -> Slab:
 
 
 def _full(slab: Slab, rng: np.random.Generator) -> Slab:
-    """Upside down, geometry, haematocrit, bright foreign material, calibration, noise and sharpness."""
+    """Change orientation, geometry, haematocrit, bright foreign material, calibration, noise and sharpness."""
     if rng.random() < 0.5:
         slab = Slab(slab.ncct.flip(0), slab.cect.flip(1), slab.valid.flip(1), slab.ends[::-1])
     slab = _warp(slab, rng)
@@ -74,7 +77,7 @@ def _full(slab: Slab, rng: np.random.Generator) -> Slab:
 
 
 def _warp(slab: Slab, rng: np.random.Generator) -> Slab:
-    """Rotation, scale, shift, mirror and a smooth elastic field, one for all slices; air comes in from outside."""
+    """Rotate, scale, shift, mirror and bend all slices alike; air comes in from outside."""
     depth, height, width = slab.ncct.shape
     phases = len(slab.cect)
     angle, mirror = rng.uniform(-0.26, 0.26), -1.0 if rng.random() < 0.25 else 1.0
@@ -94,7 +97,7 @@ def _warp(slab: Slab, rng: np.random.Generator) -> Slab:
 
 
 def _other_blood(slab: Slab, rng: np.random.Generator) -> Slab:
-    """Blood of another haematocrit: what takes up most contrast medium gets other HU, in all images alike.
+    """Give the blood another haematocrit: what takes up most contrast medium gets other HU, in all images alike.
 
     Without it a model learns the blood of its few patients, and finds no aorta in an anaemic one.
     """
@@ -106,7 +109,7 @@ def _other_blood(slab: Slab, rng: np.random.Generator) -> Slab:
 
 
 def _bright_blobs(ncct: Tensor, rng: np.random.Generator) -> Tensor:
-    """Ellipsoids of added HU in soft tissue: oral contrast, calcification, Lipiodol. They are not vessels."""
+    """Draw ellipsoids of added HU in soft tissue: oral contrast, calcification, Lipiodol. They are not vessels."""
     depth, height, width = ncct.shape
     axes = [torch.arange(n, dtype=torch.float32) for n in ncct.shape]
     z, y, x = axes[0][:, None, None], axes[1][:, None], axes[2]
@@ -121,7 +124,7 @@ def _bright_blobs(ncct: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _blur(volume: Tensor, sigma: float) -> Tensor:
-    """In-plane Gaussian of a few pixels: a softer reconstruction kernel."""
+    """Smooth in the plane by a Gaussian of a few pixels, as a softer reconstruction kernel does."""
     taps = torch.exp(-0.5 * (torch.arange(-2, 3) / sigma) ** 2)
     taps = taps / taps.sum()
     x = F.pad(volume[:, None], (2, 2, 2, 2), mode="replicate")

@@ -34,7 +34,7 @@ LAYOUT = torch.channels_last_3d
 
 
 class AutoencoderStage:
-    """A :class:`~S2LDMTrainerLib.training.loop.Stage`; ``average`` is the result."""
+    """The first :class:`~S2LDMTrainerLib.training.loop.Stage`; its result is ``average``, the averaged weights."""
 
     name = "autoencoder"
 
@@ -134,7 +134,7 @@ class AutoencoderStage:
 
     @torch.no_grad()
     def _update_statistics(self, raw: list[Tensor], step: int) -> None:
-        """Latents' mean and standard deviation, and the codebook, from what this step has encoded."""
+        """Follow what this step has encoded: latents' mean and deviation, and the codebook. A collective call."""
         latents = torch.cat(raw).float()
         mean = self._over_processes(latents.mean((0, 2, 3, 4), keepdim=True))
         square = self._over_processes(latents.square().mean((0, 2, 3, 4), keepdim=True))
@@ -155,7 +155,7 @@ class AutoencoderStage:
 
     @torch.no_grad()
     def validate(self, step: int) -> dict[str, float]:
-        """Error of D(Q(E(x))) in HU on crops of the validation cases, and how much of the codebook they use."""
+        """Measure the error of D(Q(E(x))) in HU on validation crops, and how much of the codebook they use."""
         if self.validation is None:
             return {}
         errors, raws = [], []
@@ -176,14 +176,14 @@ class AutoencoderStage:
 
 
 def autoencoder_samples(recipe: Recipe, cases: Sequence[Case], augmentation: str) -> SlabDataset:
-    """Crops of one phase and its NCCT."""
+    """The dataset of the autoencoder: crops of one phase and its NCCT."""
     crop = recipe.autoencoder_training.crop
     cut = Cut(crop[0], crop[1:])
     return SlabDataset(cases, recipe.phases, recipe.data, cut, augmentation, (recipe.seed, STAGE), single=True)
 
 
 def stack_images(slabs: Sequence[Slab], recipe: Recipe, machine: Machine) -> tuple[Tensor, Tensor, Tensor]:
-    """NCCT, CECT (normalised) and where they are registered, [B, 1, Z, Y, X]."""
+    """Stack NCCTs, CECTs (both normalised) and where they are registered, each [B, 1, Z, Y, X]."""
     ncct, valid = (torch.stack(part)[:, None] for part in ([s.ncct for s in slabs], [s.valid[0] for s in slabs]))
     cect = torch.stack([slab.cect[0] for slab in slabs])[:, None]
     images = (normalise(ncct, recipe.preprocess), normalise(cect, recipe.preprocess), valid)
@@ -193,7 +193,7 @@ def stack_images(slabs: Sequence[Slab], recipe: Recipe, machine: Machine) -> tup
 
 @torch.no_grad()
 def set_statistics(autoencoder: SyncreticAutoencoder, samples: SlabDataset, recipe: Recipe, machine: Machine) -> None:
-    """Mean and standard deviation per channel of an encoder's latents, over NCCTs and CECTs."""
+    """Measure an encoder's latents, over NCCTs and CECTs, and store their mean and deviation per channel."""
     latents = []
     for number in range(STATISTICS_SAMPLES):
         for x in stack_images([samples[number]], recipe, machine)[:2]:
@@ -205,6 +205,6 @@ def set_statistics(autoencoder: SyncreticAutoencoder, samples: SlabDataset, reci
 
 
 def _mean(rows: Sequence[dict[str, Tensor]]) -> dict[str, float]:
-    """Mean of each value over the rows that have it."""
+    """Average each value over the rows that have it."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: torch.stack([row[name].float() for row in rows if name in row]).mean().item() for name in names}

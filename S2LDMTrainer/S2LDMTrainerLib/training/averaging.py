@@ -13,14 +13,14 @@ FLOOR = 0.01  # of the highest rate, at the end
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:
-    """Linear warm-up, then half a cosine down to one hundredth of the highest rate."""
+    """The rate at a step: a linear warm-up, then half a cosine down to one hundredth of the highest rate."""
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / schedule.steps)))
     return schedule.learning_rate * min(1.0, (step + 1) / schedule.warmup) * ((1 - FLOOR) * cosine + FLOOR)
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
-    """Exponential moving average of the weights, short at first so that the start is forgotten; buffers are copied."""
+    """Move the averaged weights towards the model's, faster at first so that the start is forgotten; copy buffers."""
     weight = 1 - min(decay, (step + 1) / (step + 10))
     for kept, new in zip(average.parameters(), model.parameters(), strict=True):
         kept.lerp_(new, weight)

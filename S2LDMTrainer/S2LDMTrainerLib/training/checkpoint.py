@@ -42,7 +42,7 @@ def save_checkpoint(
     stage_folder: Path, step: int, networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer],
     score: float | None, extra: dict[str, Any],
 ) -> Path:  # fmt: skip
-    """Write beside, then rename; then remove checkpoints that are neither the last nor the best.
+    """Write a checkpoint beside its place, then rename it; remove those that are neither the last nor the best.
 
     Raises:
         CheckpointError: the disk is full or refuses; what was there before is still there.
@@ -70,7 +70,7 @@ def save_checkpoint(
 
 
 def list_checkpoints(stage_folder: Path) -> list[Checkpoint]:
-    """All whole checkpoints of a stage, the earliest first."""
+    """List the whole checkpoints of a stage, the earliest first."""
     found = []
     for folder in sorted(stage_folder.glob("step_*")):
         state = _state(folder)
@@ -79,12 +79,12 @@ def list_checkpoints(stage_folder: Path) -> list[Checkpoint]:
 
 
 def last_checkpoint(stage_folder: Path) -> Checkpoint | None:
-    """The one to go on from."""
+    """The checkpoint to go on from; None where there is none."""
     return next(reversed(list_checkpoints(stage_folder)), None)
 
 
 def best_checkpoint(stage_folder: Path) -> Checkpoint | None:
-    """The one with the lowest validation score; None where nothing was validated."""
+    """The checkpoint with the lowest validation score; None where nothing was validated."""
     scored = [(one.score, one) for one in list_checkpoints(stage_folder) if one.score is not None]
     return min(scored, key=lambda pair: pair[0], default=(None, None))[1]
 
@@ -153,7 +153,7 @@ def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 
 
 def _present(tensors: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """A network's tensors with the names and shapes of today, also those of a run that version 0.1.0 has begun."""
+    """Give a network's tensors the names and shapes of today, also those of a run that version 0.1.0 has begun."""
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     named = {present_name(name, network): tensor for name, tensor in tensors.items()}
     return {
@@ -174,6 +174,6 @@ def _prune(stage_folder: Path) -> None:
 
 
 def _flush(file: Path) -> None:
-    """A power cut after the rename must not find an empty file under the final name."""
+    """Put a file on the disk: a power cut after the rename must not find it empty under its final name."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())

@@ -33,7 +33,7 @@ STAGE = 2
 
 
 class DiffusionStage:
-    """A :class:`~S2LDMTrainerLib.training.loop.Stage`; ``average`` is the result."""
+    """The second :class:`~S2LDMTrainerLib.training.loop.Stage`; its result is ``average``, the averaged weights."""
 
     name = "denoiser"
 
@@ -87,7 +87,7 @@ class DiffusionStage:
         return {name: torch.stack([row[name] for row in values]).mean().item() for name in values[0]}
 
     def _loss(self, samples: Sequence[tuple[int, LatentChunk]], step: int, values: list[dict[str, Tensor]]) -> Tensor:
-        """Squared error and L1 of the prediction, weighted; every sample counts once a phase."""
+        """The weighted squared error and L1 of the prediction; every sample counts once a phase."""
         phases = len(self.recipe.phases)
         device = self.machine.device
         chunks = [chunk for _, chunk in samples]
@@ -114,7 +114,7 @@ class DiffusionStage:
         return dynamic_similarity_mask(similarity(ncct, cect), u, self.own.mask_exponent, self.own.mask_formula)
 
     def _noise(self, slots: Sequence[int], step: int, shape: torch.Size, phases: int) -> tuple[Tensor, Tensor]:
-        """Noise steps [B] and noise [B, C, Z, Y, X], a function of the seed, the step and the sample."""
+        """Draw noise steps [B] and noise [B, C, Z, Y, X], a function of the seed, the step and the sample."""
         last = self.recipe.scheduler.train_timesteps - 1
         times, noises = [], []
         for slot in slots:

@@ -20,7 +20,7 @@ SMOOTHING = 0.97
 
 
 class Journal:
-    """Smoothed losses at most once a second, all validations and pictures."""
+    """Tells smoothed losses at most once a second, and every validation and picture."""
 
     def __init__(self, run: RunFolder, kind: str, writes: bool) -> None:
         self.run, self.kind, self.writes = run, kind if writes else "none", writes
@@ -35,6 +35,7 @@ class Journal:
             self._board = SummaryWriter(str(self.run.folder / "tensorboard"))
 
     def start_stage(self, stage: str, step: int, steps: int) -> None:
+        """Note that a stage of so many steps begins, or goes on after ``step`` of them."""
         self._stage, self._steps, self._first = stage, steps, step
         self._begun = self._told = time.monotonic()
         self._smooth: dict[str, float] = {}
@@ -91,13 +92,14 @@ class Journal:
         return file
 
     def end(self, event: str, message: str) -> None:
-        """Note how the run ended: done, failed or cancelled."""
+        """Note how the run ended: ``done``, ``failed`` or ``cancelled``."""
         self._close_bar()
         if self.writes:
             self.run.log(event=event, message=message)
             self._board.close()
 
     def say(self, line: str) -> None:
+        """Tell something in words."""
         if self.kind == "json":
             print(json.dumps({"message": line}), flush=True)
         elif self.kind == "bar":

@@ -39,7 +39,7 @@ class LatentChunk:
     weight: Tensor
 
     def cut(self, depth: int, reach: int, rng: np.random.Generator) -> LatentChunk:
-        """Some slices with ``reach`` slices of context; shifted, so that pooling meets all places of its grid."""
+        """Cut out slices with ``reach`` slices of context; shifted, so that pooling meets all places of its grid."""
         z = int(rng.integers(self.ncct.shape[1] - depth - 2 * reach + 1))
         shift = tuple(int(s) for s in rng.integers(-MOST_SHIFT, MOST_SHIFT + 1, 2))
         core, whole = slice(z + reach, z + reach + depth), slice(z, z + depth + 2 * reach)
@@ -50,7 +50,7 @@ class LatentChunk:
 
 
 class LatentPool:
-    """Chunks for each sample of the batch that this process trains on."""
+    """Holds chunks for each sample of the batch that this process trains on."""
 
     def __init__(
         self, samples: SlabDataset, autoencoder: SyncreticAutoencoder, recipe: Recipe, machine: Machine, reach: int
@@ -71,7 +71,7 @@ class LatentPool:
             self._add()
 
     def draw(self, step: int) -> list[LatentChunk]:
-        """A sample for each slot."""
+        """Draw a sample for each slot."""
         while self._generation < step // self.own.renew_every:
             self._add()
             self._generation += 1
@@ -98,8 +98,8 @@ class LatentPool:
         return LatentChunk(latents[0], latents[1:], weight)
 
     def _weight(self, slab: Slab) -> Tensor:
-        """[P, 1, Z, Y, X]: a latent voxel counts only where all voxels below it are valid, and less where they hold
-        no soft tissue: there, edges that breathing has moved are most of the error and none of the enhancement."""
+        """Weigh latent voxels [P, 1, Z, Y, X]: one counts only where all voxels below it are valid, and less where they
+        hold no soft tissue: there, edges that breathing has moved are most of the error and none of the enhancement."""
         device, stride = self.machine.device, self.autoencoder.stride
         valid = -F.max_pool3d(-slab.valid[:, None].to(device), stride)
         low, high = SOFT_TISSUE_HU

@@ -114,9 +114,10 @@ class _Loop:
 
     def save_what_is_done(self) -> None:
         """Save the steps of this run after a failure, unless the failed one has spoilt the weights."""
-        last = last_checkpoint(self._run.stage(self._stage.name))
-        if not self._machine.half_done and self.done > self._start and (last is None or last.step != self.done):
-            self._save(None)
+        if self._machine.is_main and not self._machine.half_done and self.done > self._start:
+            last = last_checkpoint(self._run.stage(self._stage.name))
+            if last is None or last.step != self.done:
+                self._save(None)
 
     def _step(self, step: int, should_cancel: Callable[[], bool]) -> bool:
         """Train one step; returns whether to stop after it."""

@@ -45,7 +45,12 @@ class NotFinite(TrainingError):
 class Machine:
     """Processes, device and precision.
 
+    A method that is called collective waits for all processes: every one of them must call it, in the same order. A
+    call that one of them leaves out hangs the run.
+
     Attributes:
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        accumulate: passes that a process makes over its part of a batch.
         half_done: whether a step has begun to change weights and has not ended; a checkpoint must not be taken then.
         skipped: steps without effect because their gradient was not finite.
     """
@@ -74,18 +79,21 @@ class Machine:
 
     @property
     def device(self) -> torch.device:
+        """Where this process computes."""
         return self.accelerator.device
 
     @property
     def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
         return self.accelerator.is_main_process
 
     @property
     def processes(self) -> int:
+        """The number of processes, on all machines together."""
         return self.accelerator.num_processes
 
     def check_batch(self, batch: int, stage: str) -> None:
-        """Refuse a batch that cannot be divided evenly."""
+        """Refuse a batch that cannot be divided evenly, by InputError."""
         parts = self.processes * self.accumulate
         if batch % parts:
             raise InputError(
@@ -100,14 +108,14 @@ class Machine:
         return range(first, first + each)
 
     def passes(self, samples: Sequence[Any]) -> list[Sequence[Any]]:
-        """The samples of this process, cut for gradient accumulation."""
+        """Cut the samples of this process for gradient accumulation."""
         each = len(samples) // self.accumulate
         return [samples[i : i + each] for i in range(0, len(samples), each)]
 
     def optimizer_step(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, losses: Sequence[Callable[[], Tensor]], clip: float
     ) -> None:
-        """One step of an optimizer on the mean of the losses of all passes and processes.
+        """Take one step on the mean of the losses of all passes and processes. A collective call.
 
         Args:
             network: as ``accelerator.prepare`` returned it.
@@ -140,12 +148,13 @@ class Machine:
             raise NotFinite(f"The gradient became {norm.item()} in {MOST_SKIPPED + 1} steps in a row. {LOWER}")
 
     def _check_finite(self, loss: Tensor) -> None:
+        """Refuse a loss that is no number in any of the processes. A collective call."""
         value = self.accelerator.reduce(loss.detach().float(), "sum").item()
         if not math.isfinite(value):
             raise NotFinite(f"The loss became {value}. {LOWER}")
 
     def agree(self, values: dict[str, float], stop: bool) -> tuple[dict[str, float], bool]:
-        """Means over the processes, and whether any of them was asked to stop."""
+        """Average values over the processes; tell whether any of them was asked to stop. A collective call."""
         packed = torch.tensor([*values.values(), float(stop)], dtype=torch.float64, device=self._float64_device())
         *means, asked = self.accelerator.reduce(packed, "mean").tolist()
         return dict(zip(values, means, strict=True)), asked > 0
@@ -158,7 +167,7 @@ class Machine:
         return torch.device("cpu") if self.device.type == "mps" else self.device
 
     def gather(self, items: list[Any]) -> list[Any]:
-        """What all processes hold, on every one of them."""
+        """Give every process what all of them hold. A collective call."""
         return gather_object(items) if self.processes > 1 else items
 
 
@@ -187,7 +196,7 @@ def _own_settings() -> Iterator[None]:
 
 
 def explain_failure(error: BaseException, where: str) -> TrainingError | None:
-    """A clear message for what a machine does to a run; None where it is something else."""
+    """Find a clear message for what a machine does to a run; None where it is something else."""
     text = str(error)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text.lower():
         return TrainingError(

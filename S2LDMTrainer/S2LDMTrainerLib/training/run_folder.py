@@ -1,7 +1,8 @@
 """The folder of a training run::
 
 recipe.json        the whole recipe
-run.lock           who trains in it now
+run.lock           who trains in it, or was the last to: process, host and start
+.train.lock        held while a process trains in it
 progress.jsonl     one JSON object a line: losses, validations, how it ended
 tensorboard/       the same for TensorBoard
 pictures/          validation cases while training: NCCT, synthetic, real
@@ -14,19 +15,18 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
 from S2LDMLib.errors import InputError
 from S2LDMLib.model.config_files import save_config
 
 from ..recipe import Recipe, read_recipe
 
-LOCKED_BYTE = 1 << 30  # on Windows, which lets nobody read a locked byte: far behind what the file says
-RECIPE, LOCK, PROGRESS = "recipe.json", "run.lock", "progress.jsonl"
+RECIPE, HOLDER, LOCK, PROGRESS = "recipe.json", "run.lock", ".train.lock", "progress.jsonl"
 # What may differ when a run is resumed; anything else would make it another run.
 FREE_KEYS = {
     "name", "preset", "notes", "store", "workers", "keep", "checkpoint_every", "validate_every", "validation_cases",
@@ -37,23 +37,27 @@ FREE_KEYS = {
 class RunFolder:
     """A run's folder; a context manager that holds it while the run trains.
 
-    owner: whether this process writes; of several processes only the main one does.
+    Args:
+        folder: need not exist before the run begins.
+        owner: whether this process writes; of several processes only the main one does.
     """
 
     def __init__(self, folder: Path, owner: bool = True) -> None:
         self.folder, self.owner = folder, owner
-        self._lock: Any = None
+        self._lock = FileLock(folder / LOCK)
 
     @property
     def model(self) -> Path:
+        """The finished model's folder."""
         return self.folder / "model"
 
     @property
     def pictures(self) -> Path:
+        """The folder of the pictures of validation cases."""
         return self.folder / "pictures"
 
     def stage(self, name: str) -> Path:
-        """Folder of a stage's checkpoints."""
+        """The folder of a stage's checkpoints."""
         return self.folder / name
 
     def check(self, recipe: Recipe, resume: bool) -> None:
@@ -65,7 +69,7 @@ class RunFolder:
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file. Give a folder for the run.")
         file = self.folder / RECIPE
-        others = [path for path in self.folder.glob("*") if path.name not in (LOCK, "train.log")]
+        others = [path for path in self.folder.glob("*") if path.name not in (HOLDER, LOCK, "train.log")]
         if not file.exists():
             if others:
                 raise InputError(f"{self.folder} is not empty and holds no run. Give a new folder for the run.")
@@ -86,25 +90,23 @@ class RunFolder:
         """
         if not self.owner:
             return self
+        holder = self.folder / HOLDER
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / LOCK).open("a+", encoding="utf-8")
+            self._lock.acquire(timeout=0)
+            started = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}
+            holder.write_text(json.dumps(started), encoding="utf-8")
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "it has just started"
+            raise InputError(
+                f"{self.folder} is in use by another run ({who}). Wait for it, or give another folder."
+            ) from None
         except OSError as error:
             raise InputError(f"{self.folder} cannot be written ({error.strerror}). Give another folder.") from None
-        if not _try_lock(self._lock):
-            self._lock.seek(0)
-            holder = self._lock.read().strip()
-            self._lock.close()
-            raise InputError(f"{self.folder} is in use by another run ({holder}). Wait for it, or give another folder.")
-        self._lock.seek(0)
-        self._lock.truncate()
-        self._lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}))
-        self._lock.flush()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self.owner:
-            self._lock.close()  # which unlocks it
+        self._lock.release()
 
     def begin(self, recipe: Recipe) -> None:
         """Write the recipe."""
@@ -118,7 +120,7 @@ class RunFolder:
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Dotted names of the values that differ, less those that may."""
+    """List the dotted names of the values that differ, less those that may."""
     if not hasattr(old, "__dataclass_fields__"):
         return [] if old == new else [path]
     return [
@@ -127,20 +129,3 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:
         if key not in FREE_KEYS
         for name in _differences(getattr(old, key), getattr(new, key), f"{path}.{key}".lstrip("."))
     ]
-
-
-def _try_lock(file: Any) -> bool:
-    """An advisory lock that ends with the process, however that ends."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(LOCKED_BYTE)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

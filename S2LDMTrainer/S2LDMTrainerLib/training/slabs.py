@@ -27,9 +27,13 @@ LEAST_BODY = 0.3  # of a crop's middle slice
 
 @dataclass(frozen=True)
 class Cut:
-    """What to cut: ``depth`` slices, ``context`` more on both sides, and (y, x) of the plane.
+    """What is cut out of a volume.
 
-    overhang: the context may reach beyond an end of the volume; it is then shorter (``Slab.ends``).
+    Attributes:
+        depth: slices without their context.
+        plane: voxels (y, x).
+        context: slices that come in addition on both sides.
+        overhang: the context may reach beyond an end of the volume; it is then shorter (``Slab.ends``).
     """
 
     depth: int
@@ -39,12 +43,12 @@ class Cut:
 
     @property
     def needed(self) -> int:
-        """Slices that a volume must have."""
+        """How many slices a volume must have."""
         return self.depth + (0 if self.overhang else 2 * self.context)
 
 
 class SlabDataset(Dataset[Slab]):
-    """Sample number n, for any n: a slab of all ``phases``; a phase that the case lacks is nowhere valid.
+    """Gives sample number n, for any n: a slab of all ``phases``; a phase that the case lacks is nowhere valid.
 
     Args:
         cases: to draw from, with the shares of their kinds; a long volume is drawn more often.
@@ -97,7 +101,7 @@ class SlabDataset(Dataset[Slab]):
         return Slab(ncct, torch.stack(cect), torch.stack(valid), ends)
 
     def _place(self, case: Case, rng: np.random.Generator) -> tuple[int, int, tuple[int, int], int, int]:
-        """First and last slice, missing ends, and where the plane starts; negative where air has to be put around."""
+        """Draw first and last slice, missing ends, and the plane's start, negative where air has to be put around."""
         volume, context = case.volume(case.images()[0]), self.cut.context
         depth, slices = self.cut.depth + 2 * context, case.shape[0]
         beyond = context if self.cut.overhang else 0
@@ -112,12 +116,12 @@ class SlabDataset(Dataset[Slab]):
 
 
 def _start(n: int, size: int, rng: np.random.Generator) -> int:
-    """A random start where the volume is larger than the crop, a centred one where it is smaller."""
+    """Draw a random start where the volume is larger than the crop, a centred one where it is smaller."""
     return int(rng.integers(n - size + 1)) if n > size else -((size - n) // 2)
 
 
 def _fit(part: np.ndarray, plane: tuple[int, int], start: tuple[int, int], fill: float) -> np.ndarray:
-    """A slab (Z, Y, X) cut or padded to the plane, in fp32."""
+    """Cut or pad a slab (Z, Y, X) to the plane, in fp32."""
     y, x = (slice(max(0, s), max(0, s) + n) for s, n in zip(start, plane, strict=True))
     part = part[:, y, x].astype(np.float32)
     before = [max(0, -s) for s in start]
@@ -146,7 +150,7 @@ def check_spacing(case: Case, preprocess: PreprocessConfig) -> None:
 
 
 def slab_batches(dataset: SlabDataset, slots: range, batch: int, start: int, workers: int) -> Iterator[list[Slab]]:
-    """Endless batches from number ``start`` on: batch n holds the samples n * batch + slot of the slots given."""
+    """Give endless batches from number ``start`` on: batch n holds the samples n * batch + slot of the slots given."""
 
     class Numbers(torch.utils.data.Sampler[list[int]]):
         def __iter__(self) -> Iterator[list[int]]:

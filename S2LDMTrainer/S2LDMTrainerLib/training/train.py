@@ -35,11 +35,14 @@ from .validation import Validator, model_config
 class TrainingOptions:
     """How a recipe is run here.
 
-    device: ``auto``, ``cpu`` or ``cuda``. accumulate: passes that a process makes over its part of a batch.
-    progress: ``bar``, ``json`` or ``none``.
-    hold_out: patients that validate, instead of those that the manifest names.
-    autoencoder: model folder whose trained autoencoder is taken over.
-    attribution: of the training data, for the model's provenance.
+    Attributes:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        accumulate: passes that a process makes over its part of a batch.
+        progress: ``bar``, ``json`` or ``none``.
+        resume: whether to go on with the run in the folder.
+        hold_out: patients that validate, instead of those that the manifest names.
+        autoencoder: model folder whose trained autoencoder is taken over.
+        attribution: whose the training data are, for the model's provenance.
     """
 
     device: str = "auto"
@@ -140,7 +143,7 @@ def _take_over(stage: AutoencoderStage, recipe: Recipe, folder: Path | None) -> 
 def _save_model(
     run: RunFolder, recipe: Recipe, first: AutoencoderStage, second: DiffusionStage, provenance: dict[str, str]
 ) -> None:
-    """Beside its place first, then renamed."""
+    """Write the model beside its place, then rename it."""
     partial = run.folder / ".model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     config = model_config(recipe, provenance)
@@ -165,7 +168,7 @@ def _provenance(recipe: Recipe, data: TrainingData, options: TrainingOptions, ma
 
 
 def _summary(cases: Sequence[Case]) -> str:
-    """E.g. ``5 cases of 3 patients (3 pair, 2 phantom)``."""
+    """Count cases, patients and kinds: ``5 cases of 3 patients (3 pair, 2 phantom)``."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(case.kind for case in cases).items()))
     patients = len({case.patient for case in cases})
     return f"{len(cases)} cases of {patients} patients ({kinds})" if cases else "nothing"

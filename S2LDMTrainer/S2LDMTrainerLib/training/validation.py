@@ -50,7 +50,12 @@ class Validator:
         self, autoencoder: SyncreticAutoencoder, denoiser: Denoiser, scheduler: LatentScheduler,
         step: int,
     ) -> dict[str, float]:  # fmt: skip
-        """Means over cases and phases: body PSNR at W400/L0 (the ``score`` is its negative), soft-core PSNR, HU."""
+        """Average scores over cases and phases. A collective call.
+
+        Returns:
+            Body PSNR at W400/L0 (``score`` is its negative) and soft-core PSNR in dB, error and bias in HU; empty where
+            there are no validation cases.
+        """
         if not self.any:
             return {}
         # Copies, since a pipeline chooses layout and device of its networks as it likes.

@@ -138,6 +138,16 @@ def shown_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
         yield {"json": as_json, "bar": as_bar, "none": None}[kind]
 
 
+class _Lines:
+    """Standard error for a bar that is no terminal's: each state that is drawn is a line, and none is drawn over."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            print(text.strip(), file=sys.stderr, flush=True)
+
+    def flush(self) -> None: ...
+
+
 class Bar:
     """A bar on standard error that is drawn anew in its line; a file or a pipe gets a line now and then instead."""
 
@@ -147,7 +157,8 @@ class Bar:
         is_terminal = sys.stderr.isatty()
         self._name = name
         self._bar: tqdm[Any] = tqdm(
-            total=total, file=sys.stderr, ascii=True, bar_format="[{bar:30}] {percentage:3.0f}%  {desc}", delay=1e-9,
+            total=total, file=sys.stderr if is_terminal else _Lines(), ascii=True, delay=1e-9,
+            bar_format="[{bar:30}] {percentage:3.0f}%  {desc}",
             mininterval=0.1 if is_terminal else QUIET_INTERVAL_S, dynamic_ncols=is_terminal,
         )  # fmt: skip
 

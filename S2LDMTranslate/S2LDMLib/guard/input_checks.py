@@ -30,6 +30,7 @@ _LARGEST_PIXEL_MM = 5.0
 _COARSE_PIXEL_MM = 2.0
 _THICK_SLICE_MM = 10.0
 _CUT_OUTLINE_MM = 20.0  # mean length of skin line a slice that lies on the border of the field of view
+_UNKNOWN_PART_MM = 100.0  # of it: half a trunk, or one shoulder
 _LARGEST_HU = 1e5
 _PADDING_HU = -1100  # below it: outside the reconstruction circle (-2000, -3024)
 _FAT_HU = -80  # any part of a patient holds fat or air
@@ -94,7 +95,8 @@ def _judge(image: sitk.Image, scan: CoarseScan, spacing: tuple[float, ...]) -> I
         Score("pixel_mm", max(spacing[:2]), _COARSE_PIXEL_MM),
         Score("cut_outline_mm", cut, _CUT_OUTLINE_MM),
     )
-    return InputReport(tuple(filter(None, found)), enhanced, _notes(scan, is_short and not enhanced, noise), scores)
+    notes = _notes(scan, is_short and not enhanced, noise, cut > _UNKNOWN_PART_MM and part.is_abdomen)
+    return InputReport(tuple(filter(None, found)), enhanced, notes, scores)
 
 
 def _check_kind(image: sitk.Image) -> None:
@@ -254,10 +256,12 @@ def _cut(cut_mm: float) -> str | None:
     )
 
 
-def _notes(scan: CoarseScan, is_unsure: bool, noise_hu: float | None) -> tuple[str, ...]:
+def _notes(scan: CoarseScan, is_unsure: bool, noise_hu: float | None, is_small_part: bool) -> tuple[str, ...]:
     notes = []
     if is_unsure:
         notes.append(f"In a scan of only {scan.length_mm:.0f} mm, contrast cannot be told for sure.")
+    if is_small_part:
+        notes.append("So much of the body is cut off that an abdomen cannot be told from a shoulder or another part.")
     if noise_hu is None:
         notes.append("There is too little soft tissue to measure the noise.")
     return tuple(notes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -48,16 +50,8 @@ def explain(error: Exception, repo_id: str, action: str, revision: str = "main")
         return DownloadError(
             f"The disk of the cache {constants.HF_HUB_CACHE} is full. Free some space or point HF_HOME to another disk."
         )
-    if "socksio" in str(error):
-        return DownloadError(
-            "The proxy of this network speaks SOCKS, and the package socksio is missing. Run pip install socksio, or "
-            "name an HTTP proxy in HTTPS_PROXY."
-        )
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return DownloadError(
-            f"The certificate of {constants.ENDPOINT} is not trusted here ({one_line(error)}). Let SSL_CERT_FILE name "
-            "the file with your network's certificates, or use a model folder."
-        )
+    if cause := _setting_in_the_way(error, constants.ENDPOINT):
+        return DownloadError(cause)
     if isinstance(error, (HTTPError, ConnectionError)):
         return DownloadError(
             f"Cannot reach {constants.ENDPOINT} for the {action} of {repo_id} ({one_line(error)}). "
@@ -69,6 +63,28 @@ def explain(error: Exception, repo_id: str, action: str, revision: str = "main")
             "Check its permissions or point HF_HOME to another folder."
         )
     return DownloadError(f"The {action} of {repo_id} failed ({one_line(error)}). Try again.")
+
+
+def _setting_in_the_way(error: Exception, endpoint: str) -> str:
+    """Tell what of this computer's proxy or certificates keeps the client from the Hub; empty for anything else."""
+    words = str(error)
+    if isinstance(error, ImportError) and "socks" in words.lower():
+        return (
+            "The proxy of this computer is a SOCKS proxy, for which the package socksio is missing. Install it with: "
+            "pip install 'socksio==1.*', or set HTTPS_PROXY to an HTTP proxy."
+        )
+    if isinstance(error, ValueError) and "proxy URL" in words:
+        return "The proxy of this computer is of an unknown kind. Set HTTPS_PROXY to http://HOST:PORT."
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return (
+            f"The certificate that {endpoint} shows is not trusted on this computer ({one_line(error)}), most often "
+            "that of a proxy which reads along. Set SSL_CERT_FILE to a PEM file with the certificate of its authority; "
+            "REQUESTS_CA_BUNDLE is not looked at."
+        )
+    named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    if named and isinstance(error, (FileNotFoundError, ssl.SSLError)) and not error.filename:
+        return f"{named[0]}={os.environ[named[0]]} cannot be read as certificates. Correct the variable, or unset it."
+    return ""
 
 
 def _explain_answer(error: HfHubHTTPError, repo_id: str, revision: str, action: str, endpoint: str) -> ModelError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -17,7 +16,20 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_training
-from panel_trainer import PATHS, RunStatus, columns, count_nodes, launch_tiny, run_status, slicer, step, trainer, write
+from filelock import FileLock
+from panel_trainer import (
+    PATHS,
+    RunStatus,
+    columns,
+    count_nodes,
+    find_holder,
+    launch_tiny,
+    run_status,
+    slicer,
+    step,
+    trainer,
+    write,
+)
 from panel_waiting import wait_for
 
 Plan = Callable[..., Path]
@@ -211,6 +223,20 @@ def test_a_lock_that_nobody_holds_is_no_run(logic: Any, run: Path, plan: Plan, p
     wait_for_status(logic, RunStatus.DONE)
 
 
+@pytest.mark.parametrize(
+    ("host", "pid", "runs"),
+    [(socket.gethostname(), os.getpid(), True), (socket.gethostname(), 2**22 + 1, False), ("elsewhere", 1, False)],
+    ids=["alive", "ended", "elsewhere"],
+)
+def test_before_packages_are_installed_the_process_id_tells(
+    run: Path, monkeypatch: pytest.MonkeyPatch, host: str, pid: int, runs: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    run.mkdir()
+    (run / "run.lock").write_text(json.dumps({"pid": pid, "host": host, "started": 0}))
+    assert (find_holder(run) is not None) == runs
+
+
 def test_a_run_asked_twice_to_stop_ends_at_once(logic: Any, plan: Plan) -> None:
     logic.start(plan("forever", step_s=60), "demo")
     wait_for(lambda: logic.update().step == 1)
@@ -223,10 +249,8 @@ def test_a_run_asked_twice_to_stop_ends_at_once(logic: Any, plan: Plan) -> None:
 
 def test_a_run_on_another_machine_is_seen_but_not_stopped_from_here(logic: Any, run: Path) -> None:
     run.mkdir()
-    lock = run / "run.lock"
-    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": 0}))
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    (run / "run.lock").write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": 0}))
+    with FileLock(run / ".train.lock"):
         assert run_status(logic) is RunStatus.RUNNING
         with pytest.raises(trainer.RunError, match="on the machine elsewhere"):
             logic.stop()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from hub_repos import front_matter_errors
-from hub_samples import REPO, files_of, message_of
+from hub_samples import HUB, REPO, files_of, message_of
 from hub_server import HubServer
 from huggingface_hub import ModelCard
 from publish_samples import card_of, drafted, publish, published, write_scores
@@ -48,6 +48,7 @@ def test_the_command_makes_the_repository_and_says_where_it_is(
     assert done.returncode == 0, done.stderr
     commit = server.repos[REPO].resolve("main")
     assert done.stdout.startswith(f"Made {REPO} (public): {server.endpoint}/{REPO}/tree/{commit}\n")
+    assert f"--model {HUB}@{commit}" in done.stdout
     assert "19.07" in card_of(server)
     assert "Traceback" not in done.stderr and "Xet" not in done.stderr
 
@@ -57,18 +58,7 @@ def test_a_published_model_translates_like_the_folder_it_came_from(
 ) -> None:
     publish(trained, private=False)
     sitk.WriteImage(phantom.ncct, str(tmp_path / "ncct.nrrd"))
-    arguments = (
-        "--phase",
-        "venous",
-        "--model",
-        f"hf://{REPO}",
-        "--dtype",
-        "float32",
-        "--device",
-        "cpu",
-        "--progress",
-        "none",
-    )
+    arguments = ("--phase", "venous", "--model", HUB, "--dtype", "float32", "--device", "cpu", "--progress", "none")
     files = (tmp_path / "ncct.nrrd", tmp_path / "venous.nrrd")
     done = run("S2LDMLib", "translate", *files, *arguments, home=tmp_path, server=hub)
     assert done.returncode == 0, done.stderr
@@ -161,7 +151,8 @@ def test_the_card_says_what_it_is_and_what_it_is_not_for(trained: Path) -> None:
     card = drafted(trained, attribution=attribution).card
     wanted = (
         "not for diagnosis", "Intended use", "Out of scope", "Limits and known failures", "2406.13977",
-        f'from_pretrained("hf://{REPO}")', f"--phase arterial --model hf://{REPO}", *attribution, "| preset | `demo` |",
+        f'from_pretrained("{HUB}")', f"--phase arterial --model {HUB}",
+        f"`{HUB}@COMMIT` pins", *attribution, "| preset | `demo` |",
         "| data.share.pair | 0.6 |", "-200 to 500 HU", "not scored",
     )  # fmt: skip
     assert [text for text in wanted if text not in card] == []

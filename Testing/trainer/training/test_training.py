@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import time
@@ -228,6 +227,8 @@ def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_are_spoilt(
 
 @pytest.mark.slow
 def test_too_little_memory_is_explained(data: Path, preset: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no limits")
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 
@@ -245,6 +246,8 @@ def test_a_full_disk_is_explained_and_the_checkpoint_before_stays(
     more = ("--set", "autoencoder_training.schedule.steps=8")
     assert finish(start(command(data, run, preset, *more)))[0] == 0
     before = checkpoints(run)
+
+    resource = pytest.importorskip("resource", reason="Windows has no limits")
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
