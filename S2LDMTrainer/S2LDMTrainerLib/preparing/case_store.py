@@ -185,9 +185,8 @@ def check_places(out: Path, sources: Sequence[Source]) -> None:
 
 
 def remove_partials(out: Path) -> None:
-    """Remove what an interrupted run left behind."""
-    for folder in out.glob(".*.partial*"):
-        if folder.is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            folder.unlink(missing_ok=True)
+    """Remove what a run has left behind that was killed: cases that are not whole, and a manifest's temporary file."""
+    for folder in out.glob(".*.partial"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in out.glob(".s2ldm-*.json"):
+        file.unlink(missing_ok=True)

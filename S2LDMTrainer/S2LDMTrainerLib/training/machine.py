@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import GradientAccumulationPlugin, gather_object
-from S2LDMLib.errors import InputError, S2LDMError
+from S2LDMLib.errors import InputError, S2LDMError, one_line
 from S2LDMLib.inference.devices import choose_dtype
 from torch import Tensor, nn
 
@@ -27,9 +27,11 @@ LOWER = (
     "in a new folder."
 )
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-
-
-OF_THE_LAUNCHER = ("ACCELERATE_USE_CPU",)
+# How a launcher, or mpirun, tells a process that it is one of several.
+OF_A_LAUNCHER = (
+    "WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU", "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE", "MV2_COMM_WORLD_SIZE",
+)  # fmt: skip
 
 
 class TrainingError(S2LDMError):
@@ -67,7 +69,6 @@ class Machine:
             raise InputError("fp16 needs a GPU. Use --set precision=bf16 or fp32.")
         # Buffers are kept equal by reductions; a broadcast before each pass would only cost time.
         handler = DistributedDataParallelKwargs(broadcast_buffers=False)
-        _check_environment()
         with _own_settings():
             self.accelerator = Accelerator(
                 cpu=cpu, mixed_precision=PRECISIONS[precision], kwargs_handlers=[handler],
@@ -172,23 +173,26 @@ class Machine:
 
 @contextmanager
 def _own_settings() -> Iterator[None]:
-    """Hide what the environment says to accelerate: recipe, data and seed alone decide what a run gives."""
-    hidden = {k: v for k, v in os.environ.items() if k.startswith("ACCELERATE_") and k not in OF_THE_LAUNCHER}
+    """Hide what the environment says to accelerate: recipe, data and seed alone decide what a run gives.
+
+    Raises:
+        InputError: the environment says half of what several processes need, as one that a launcher has left over does.
+    """
+    hidden = {k: v for k, v in os.environ.items() if k.startswith("ACCELERATE_") and k not in OF_A_LAUNCHER}
     for name in hidden:
         del os.environ[name]
+    said = ", ".join(f"{name}={os.environ[name]}" for name in OF_A_LAUNCHER if name in os.environ)
     try:
         yield
+    except ValueError as error:
+        if not said:
+            raise
+        raise InputError(
+            f"The environment speaks of several processes ({said}), and they cannot meet ({one_line(error)}). Unset "
+            "these variables, or start the training with 'accelerate launch' or 'torchrun'."
+        ) from error
     finally:
         os.environ.update(hidden)
-
-
-def _check_environment() -> None:
-    """Refuse variables that speak of several processes where nothing has started them."""
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1 and "MASTER_ADDR" not in os.environ:
-        raise InputError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']} in the environment, and MASTER_ADDR is not there. Unset "
-            "WORLD_SIZE, or start the training with 'accelerate launch' or 'torchrun'."
-        )
 
 
 def explain_failure(error: BaseException, where: str) -> TrainingError | None:

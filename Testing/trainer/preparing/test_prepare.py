@@ -20,7 +20,7 @@ from painted_abdomen import SIZE, SPACING, arterial, breathe, grid_points, nativ
 from S2LDMLib.errors import InputError
 from S2LDMTrainerLib.commands.cli import main
 from S2LDMTrainerLib.data import load_cases
-from S2LDMTrainerLib.preparing.case_store import LOCK
+from S2LDMTrainerLib.preparing.case_store import LOCK, remove_partials
 from S2LDMTrainerLib.preparing.recolour import BONE_LABELS, ORGANS, recoloured_triple
 from S2LDMTrainerLib.preparing.registration import AIR_HU, Registration, register
 from S2LDMTrainerLib.preparing.volumes import to_spacing
@@ -362,3 +362,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     assert result.stdout.count(": failed, OSError") == 2
     assert result.stderr.startswith("s2ldm-train: No case can be used: phantom_10") and result.stderr.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == [LOCK]
+
+
+def test_what_a_killed_run_has_left_is_removed_and_cases_stay(tmp_path: Path) -> None:
+    for folder in (".phantom_9.partial", "phantom_1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "case.json").write_text("{}")
+    (tmp_path / ".s2ldm-0123456789ab.json").write_text("{")
+    remove_partials(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["phantom_1"]

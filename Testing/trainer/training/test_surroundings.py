@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from S2LDMLib.errors import InputError
 from S2LDMTrainerLib.preparing.sources import read_manifest
 from S2LDMTrainerLib.recipe import load_preset
-from S2LDMTrainerLib.training.machine import Machine
+from S2LDMTrainerLib.training.machine import OF_A_LAUNCHER, Machine
 
 MARK = b"\xef\xbb\xbf"
 
@@ -34,11 +36,29 @@ def test_variables_of_accelerate_change_no_weight(name: str, value: str, monkeyp
     assert torch.equal(gradient_of_a_step(), expected)
 
 
-def test_a_left_over_world_size_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(InputError, match="WORLD_SIZE"):
+@pytest.fixture
+def fresh_process() -> Iterator[None]:
+    """What accelerate knows of processes is one for all: forgotten before and after."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("WORLD_SIZE", "2"), ("WORLD_SIZE", "two"), ("OMPI_COMM_WORLD_SIZE", "2"), ("PMI_SIZE", "2"), ("LOCAL_RANK", "0")],
+)
+def test_what_a_launcher_has_left_over_is_told(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, fresh_process: None
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for each in (*OF_A_LAUNCHER, "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(each, "")  # accelerate sets some of them; only what was set here is taken back
+        monkeypatch.delenv(each)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"{name}={value}.*torchrun") as error:
         Machine("cpu", "fp32", 1)
+    assert "\n" not in str(error.value)
 
 
 def test_a_preset_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
