@@ -67,7 +67,7 @@ class S2LDMPipeline:
         cls, model: str | Path, revision: str | None = None, local_files_only: bool = False,
         device: str = "auto", dtype: str = "auto", on_progress: Callable[[float, str], None] | None = None,
     ) -> S2LDMPipeline:  # fmt: skip
-        """Load a model from a folder, the Hub (``owner/name``), or the one that is ``bundled``.
+        """Load a model from a folder, the Hub (``hf://owner/name``), or the one that is ``bundled``.
 
         Args:
             revision: branch, tag or commit of a Hub repository.

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib import import_module
 
 from S2LDMLib.about import __version__
-from S2LDMLib.commands.console import common_options, run_command
+from S2LDMLib.commands.console import add_commands, run_command
 
 COMMANDS = ("prepare", "train", "evaluate", "publish")
 
@@ -25,10 +24,5 @@ def build_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     parser = argparse.ArgumentParser(prog="s2ldm-train", description="Train, score and publish S2LDM models.")
     parser.add_argument("--version", action="version", version=f"s2ldm-train {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        command = import_module(f"{__package__}.{name}")
-        added = commands.add_parser(name, parents=[common_options()], help=command.HELP, description=command.HELP)
-        command.add_arguments(added)
-        added.set_defaults(command=command.run)
+    add_commands(parser, __package__, COMMANDS)
     return parser

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib import import_module
 
 from ..about import __version__
-from .console import common_options, run_command
+from .console import add_commands, run_command
 
 COMMANDS = ("translate", "to-dicom", "check", "series", "info", "download", "demo")
 
@@ -25,10 +24,5 @@ def build_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     parser = argparse.ArgumentParser(prog="s2ldm", description="Synthetic contrast-enhanced CT from non-contrast CT.")
     parser.add_argument("--version", action="version", version=f"s2ldm {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        command = import_module(f"{__package__}.{name.replace('-', '_')}")
-        added = commands.add_parser(name, parents=[common_options()], help=command.HELP, description=command.HELP)
-        command.add_arguments(added)
-        added.set_defaults(command=command.run)
+    add_commands(parser, __package__, COMMANDS)
     return parser

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 
 CLOSED_PIPE = 141  # what a shell tells of a program that SIGPIPE ended
 QUIET_INTERVAL_S = 10.0  # between the lines that a file gets instead of a bar
+
+
+def add_commands(parser: argparse.ArgumentParser, package: str, names: Sequence[str]) -> None:
+    """Add commands, each a module of ``package`` with ``HELP``, ``add_arguments(parser)`` and ``run``."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in names:
+        command = import_module(f"{package}.{name.replace('-', '_')}")
+        added = commands.add_parser(name, parents=[common_options()], help=command.HELP, description=command.HELP)
+        command.add_arguments(added)
+        added.set_defaults(command=command.run)
 
 
 def common_options() -> argparse.ArgumentParser:
